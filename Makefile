@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# Short names for the usual work; CMakePresets.json has the rest.
+.PHONY: help build test demo install deps format lint clean
+
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+
+help: ## Lists the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+deps: ## Installs what building and testing needs (Debian packages, as root)
+	@scripts/install-deps.sh --test
+
+build: ## Builds build/release/snoop
+	@scripts/install-deps.sh
+	cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build --preset release -j $(JOBS)
+
+test: deps ## Installs, builds with sanitizers, and runs every test that can run here
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev
+
+demo: build ## Installs, builds, and shows what a small workload uses (as root)
+	@scripts/demo.sh build/release/snoop
+
+install: build ## Installs below PREFIX (/usr/local), DESTDIR honoured
+	cmake --install build/release --prefix $(PREFIX)
+
+format: ## Formats all sources
+	git ls-files '*.h' '*.cc' '*.c' | xargs clang-format -i
+
+lint: deps ## clang-format, clang-tidy, shellcheck
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev -L check
+
+clean: ## Removes what was built
+	rm -rf build

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What the kernel side tells user space: the one header that both include. */
+#ifndef SNOOP_EVENT_H
+#define SNOOP_EVENT_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* Kinds of access. A record carries a mask of them; an open has several. */
+enum snoop_kind {
+  SNOOP_KIND_READ = 0,    /* open for reading */
+  SNOOP_KIND_WRITE,       /* open for writing */
+  SNOOP_KIND_CREATE,      /* open that made the file */
+  SNOOP_KIND_DIRECTORY,   /* open of a directory */
+  SNOOP_KIND_PATH,        /* open with O_PATH */
+  SNOOP_KIND_EXEC,        /* program started */
+  SNOOP_KIND_INTERPRETER, /* loaded by the kernel to run another file */
+  SNOOP_KIND_STAT,        /* asked about */
+  SNOOP_KIND_ACCESS,      /* permission asked */
+  SNOOP_KIND_READLINK,    /* link read */
+  SNOOP_KIND_CHANGE,      /* made, removed, renamed, or metadata changed */
+  SNOOP_KIND_COUNT,
+};
+
+/* How the access ended. */
+enum snoop_outcome {
+  SNOOP_OUTCOME_OK = 0,
+  SNOOP_OUTCOME_MISSING, /* ENOENT, ENOTDIR */
+  SNOOP_OUTCOME_REFUSED, /* EACCES, EPERM */
+  SNOOP_OUTCOME_OTHER,   /* any other error: the file is there, or may be */
+  SNOOP_OUTCOME_COUNT,
+};
+
+/* Bit of a kind with an outcome in a "seen" mask. */
+#define SNOOP_SEEN_SHIFT(outcome) ((outcome) * 16)
+
+enum snoop_event_type {
+  SNOOP_EVENT_ACCESS = 1,
+  SNOOP_EVENT_ELF_INTERPRETER, /* base: the executable; resolved: its loader */
+  SNOOP_EVENT_CGROUP,          /* path: the new cgroup that became a target */
+};
+
+enum snoop_event_flag {
+  /* The path is relative to the directory in the base section. */
+  SNOOP_FLAG_RELATIVE = 1 << 0,
+  /* openat2(RESOLVE_IN_ROOT): the directory is the root of the path. */
+  SNOOP_FLAG_IN_ROOT = 1 << 1,
+  /* A successful chdir whose former directory is not known: the base section
+   * holds the directory that it led to. */
+  SNOOP_FLAG_BASE_IS_RESULT = 1 << 2,
+  /* The base is outside of the task's root; it starts at the mount namespace's. */
+  SNOOP_FLAG_BASE_ABOVE_ROOT = 1 << 3,
+  /* The same for the resolved section. */
+  SNOOP_FLAG_RESOLVED_ABOVE_ROOT = 1 << 4,
+  /* A file without a name (memfd): it stands in no directory. */
+  SNOOP_FLAG_NAMELESS = 1 << 5,
+};
+
+/* Longest path that a system call takes, with its NUL (PATH_MAX). */
+#define SNOOP_PATH_MAX 4096
+/* Most bytes of a directory walk, names with their NULs: 4096 levels of one
+ * letter, or a path twice as long as PATH_MAX. */
+#define SNOOP_WALK_MAX 8192
+
+/*
+ * One record of the ring buffer: this header, then three byte strings:
+ *   path      path_len bytes, without NUL, as the program gave it
+ *   base      base_len bytes: directory names from the leaf to the root, each
+ *             with its NUL
+ *   resolved  resolved_len bytes: the same for the file that was opened
+ */
+struct snoop_event {
+  __u32 size;        /* bytes, this header included */
+  __u16 type;        /* enum snoop_event_type */
+  __u16 flags;       /* enum snoop_event_flag */
+  __u64 time_ns;     /* CLOCK_BOOTTIME */
+  __u64 cgroup_id;   /* inode number of the task's cgroup2 directory */
+  __u64 seen;        /* kinds, shifted by the outcome */
+  __u64 inode;       /* of the opened or executed file; 0: not known */
+  __u32 target;      /* struct snoop_target id */
+  __u32 pid;         /* process (thread group), in the initial pid namespace */
+  __u32 tid;         /* thread, likewise */
+  __s32 result;      /* what the call returned: 0 or more, or -errno */
+  __u16 path_len;
+  __u16 base_len;
+  __u16 resolved_len;
+  __u16 reserved;
+};
+
+/* A cgroup that is traced: the value of the map `cgroups`. */
+struct snoop_target {
+  __u32 id;    /* never used twice; 0: not traced itself */
+  __u32 slot;  /* index into `target_stats` */
+  __u32 flags; /* enum snoop_target_flag */
+  __u32 reserved;
+};
+
+enum snoop_target_flag {
+  /* Each cgroup made directly below becomes a target of its own. */
+  SNOOP_TARGET_ADOPT = 1 << 0,
+  /* With ADOPT: the flags pass on to what is made below, to any depth. */
+  SNOOP_TARGET_ADOPT_DEEP = 1 << 1,
+};
+
+/* Counted in the kernel, per CPU and target. */
+struct snoop_target_stats {
+  __u64 events;          /* accesses, repeats too */
+  __u64 ring_full;       /* lost: no room in the ring buffer */
+  __u64 path_unreadable; /* lost: the path could not be read from the task */
+  __u64 path_truncated;  /* lost: a directory too deep or too long to name */
+  __u64 base_unknown;    /* lost: a relative path from an unknown directory */
+};
+
+/* Counted in the kernel for all targets. */
+struct snoop_global_stats {
+  __u64 targets_over_limit; /* new cgroups that no free target was left for */
+};
+
+#ifdef __cplusplus
+static_assert(sizeof(snoop_event) == 64, "shared with the kernel side");
+static_assert(sizeof(snoop_target) == 16, "shared with the kernel side");
+static_assert(sizeof(snoop_target_stats) == 40, "shared with the kernel side");
+#else
+_Static_assert(sizeof(struct snoop_event) == 64, "shared with user space");
+_Static_assert(sizeof(struct snoop_target) == 16, "shared with user space");
+_Static_assert(sizeof(struct snoop_target_stats) == 40, "shared with user space");
+#endif
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The kernel's types, as far as they are used: field names only. Offsets come
+ * from the running kernel's BTF (CO-RE), so this builds without its headers and
+ * without a dump of the build machine.
+ */
+#ifndef SNOOP_KERNEL_TYPES_BPF_H
+#define SNOOP_KERNEL_TYPES_BPF_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+#include <linux/bpf.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct qstr {
+  __u64 hash_len;
+  const unsigned char *name;
+};
+
+struct super_block {
+  __u32 s_dev;
+};
+
+struct inode {
+  unsigned short i_mode;
+  struct super_block *i_sb;
+  unsigned long i_ino;
+};
+
+struct dentry {
+  struct dentry *d_parent;
+  struct qstr d_name;
+  struct inode *d_inode;
+};
+
+struct vfsmount {
+  struct dentry *mnt_root;
+};
+
+struct mnt_namespace;
+
+struct mount {
+  struct mount *mnt_parent;
+  struct dentry *mnt_mountpoint;
+  struct vfsmount mnt;
+  struct mnt_namespace *mnt_ns;
+};
+
+struct path {
+  struct vfsmount *mnt;
+  struct dentry *dentry;
+};
+
+struct fs_struct {
+  struct path root;
+  struct path pwd;
+};
+
+struct file {
+  struct path f_path;
+  struct inode *f_inode;
+  unsigned int f_mode;
+};
+
+struct fdtable {
+  unsigned int max_fds;
+  struct file **fd;
+};
+
+struct files_struct {
+  struct fdtable *fdt;
+};
+
+struct thread_info {
+  unsigned long flags;
+  __u32 status; /* x86 */
+};
+
+struct task_struct {
+  struct thread_info thread_info;
+  int tgid;
+  struct fs_struct *fs;
+  struct files_struct *files;
+};
+
+struct vm_area_struct {
+  unsigned long vm_start;
+  unsigned long vm_end;
+  struct file *vm_file;
+};
+
+struct linux_binprm {
+  struct file *file;
+  const char *filename;
+  const char *interp;
+  const char *fdpath;
+};
+
+struct kernfs_node {
+  __u64 id;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+  struct cgroup *cgroup;
+  struct cgroup_subsys_state *parent;
+};
+
+struct cgroup_root {
+  int hierarchy_id;
+};
+
+struct cgroup {
+  struct cgroup_subsys_state self;
+  struct kernfs_node *kn;
+  struct cgroup_root *root;
+};
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+  unsigned long bx;
+  unsigned long cx;
+  unsigned long dx;
+  unsigned long si;
+  unsigned long di;
+  unsigned long bp;
+  unsigned long r8;
+  unsigned long r10;
+  unsigned long orig_ax;
+  unsigned long ip;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+  __u64 regs[31];
+  __u64 pc;
+  __u64 orig_x0;
+  int syscallno;
+};
+#else
+#error "snoop knows x86_64 and arm64"
+#endif
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Settings, maps and the scratch space of the kernel side. */
+#ifndef SNOOP_MAPS_BPF_H
+#define SNOOP_MAPS_BPF_H
+
+#include "arch.bpf.h"
+#include <bpf/bpf_helpers.h>
+#include "event.h"
+#include "syscalls.h"
+
+/* Settings: constants once the programs are loaded. */
+const volatile struct snoop_syscall_rule cfg_rules[ABI_COUNT][SNOOP_MAX_SYSCALL] = {};
+/* 0: every access makes a record (snoop trace). */
+const volatile bool cfg_first_sight_only = true;
+/* So that nobody can make two paths share a hash on purpose. */
+const volatile __u64 cfg_hash_seed[2] = {};
+/* The reader is woken when this much is gathered. */
+const volatile __u64 cfg_wakeup_bytes = 65536;
+
+/* snoop's own process, in the initial pid namespace. */
+__u32 self_pid = 0;
+/* User space sets it before it sleeps; whoever wakes it takes it back. */
+__u32 reader_waits = 0;
+struct snoop_global_stats global_stats = {};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 16 * 1024 * 1024);
+} events SEC(".maps");
+
+/* cgroup2 id -> target. Children are added in the kernel. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 65536);
+  __type(key, __u64);
+  __type(value, struct snoop_target);
+} cgroups SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1024);
+  __type(key, __u32);
+  __type(value, struct snoop_target_stats);
+} target_stats SEC(".maps");
+
+/* Targets that user space has set aside for cgroups that are made later. */
+struct {
+  __uint(type, BPF_MAP_TYPE_QUEUE);
+  __uint(max_entries, 1024);
+  __type(value, struct snoop_target);
+} free_targets SEC(".maps");
+
+/* What was reported already: a cache, never the truth. */
+struct seen_key {
+  __u64 hash[2]; /* target, base directory, path, file */
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 131072);
+  __type(key, struct seen_key);
+  __type(value, __u64); /* mask, as in snoop_event.seen */
+} seen_paths SEC(".maps");
+
+/* fs_struct -> its working directory, for the exit of a chdir, when it is
+ * another one already. The pointers are compared with `check`, never trusted. */
+struct known_cwd {
+  __u64 dentry;
+  __u64 mnt;
+  __u64 check; /* the dentry's name hash */
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 16384);
+  __type(key, __u64);
+  __type(value, struct known_cwd);
+} known_cwds SEC(".maps");
+
+/* A place in a mount: what struct path is, but with plain numbers, since some
+ * of them come out of memory and are read with care only. */
+struct place {
+  struct dentry *dentry;
+  struct mount *mnt;
+};
+
+/* One path of one access, while it is worked on. */
+struct access {
+  struct place base; /* of a relative path */
+  struct place root; /* where base and resolved end */
+  struct file *file; /* what it led to; NULL: not known */
+  __u64 device;
+  __u64 user_path;     /* user address */
+  __u64 result_buffer; /* user address, of a readlink; 0: there is none */
+  __s32 dirfd;         /* AT_FDCWD where the call has none */
+  __u32 slot;          /* of the target */
+  bool uncached;       /* has no identity that a later access could be compared with */
+};
+
+/*
+ * A record is put together here and then copied as long as it is. All that the
+ * functions share stands here and not on the stack: each of them is then
+ * verified once, with unknown values, and not again for every way to it.
+ */
+#define DATA_MAX (SNOOP_PATH_MAX + 2 * SNOOP_WALK_MAX)
+#define NAME_ROOM 256
+
+struct scratch {
+  struct access access;
+  struct snoop_event event;
+  /* The room behind DATA_MAX: a name that starts below it may end beyond. */
+  char data[DATA_MAX + NAME_ROOM];
+};
+
+/* One for each program: a program does not run twice on one CPU at a time, but
+ * where it can be preempted another may run in between. */
+enum { SCRATCH_SYSCALL = 0, SCRATCH_EXEC = 1, SCRATCH_CGROUP = 2, SCRATCH_COUNT = 3 };
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, SCRATCH_COUNT);
+  __type(key, __u32);
+  __type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *scratch_of(__u32 which)
+{
+  return bpf_map_lookup_elem(&scratches, &which);
+}
+
+static __always_inline struct snoop_target_stats *stats_of(__u32 slot)
+{
+  return bpf_map_lookup_elem(&target_stats, &slot);
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Directories and files of a task, and the names that lead to them. */
+#ifndef SNOOP_PATH_BPF_H
+#define SNOOP_PATH_BPF_H
+
+#include "maps.bpf.h"
+#include <bpf/bpf_core_read.h>
+
+/* include/uapi/linux/fcntl.h */
+#define AT_FDCWD (-100)
+
+static __always_inline struct mount *mount_of(struct vfsmount *mnt)
+{
+  return mnt ? (void *)mnt - bpf_core_field_offset(struct mount, mnt) : NULL;
+}
+
+static __always_inline void place_of_file(struct place *place, struct file *file)
+{
+  place->dentry = BPF_CORE_READ(file, f_path.dentry);
+  place->mnt = mount_of(BPF_CORE_READ(file, f_path.mnt));
+}
+
+static __always_inline void place_of_cwd(struct place *place, struct fs_struct *fs)
+{
+  place->dentry = BPF_CORE_READ(fs, pwd.dentry);
+  place->mnt = mount_of(BPF_CORE_READ(fs, pwd.mnt));
+}
+
+static __always_inline void place_of_root(struct place *place, struct fs_struct *fs)
+{
+  place->dentry = BPF_CORE_READ(fs, root.dentry);
+  place->mnt = mount_of(BPF_CORE_READ(fs, root.mnt));
+}
+
+/* The open file behind a descriptor; NULL: there is none. */
+static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 fd)
+{
+  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+  struct file **files = BPF_CORE_READ(table, fd);
+  struct file *file = NULL;
+
+  if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds))
+    return NULL;
+  bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+  return file;
+}
+
+/* How far up a directory's identity is made from. */
+#define IDENTITY_LEVELS 64
+
+/*
+ * A number that changes when the path of this place does: from the name hashes
+ * of all directories up to the root of the file system. The kernel salts each
+ * with the parent's address (fs/namei.c: full_name_hash), so a rename at any
+ * level shows. 0: too deep to say.
+ */
+static __always_inline __u64 place_identity(const struct place *place)
+{
+  struct dentry *dentry = place->dentry;
+  __u64 identity = (__u64)place->mnt * 0x9e3779b97f4a7c15ULL;
+
+  for (int i = 0; i < IDENTITY_LEVELS; i++) {
+    struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+    identity = (identity ^ BPF_CORE_READ(dentry, d_name.hash_len)) * 0xff51afd7ed558ccdULL;
+    identity ^= identity >> 32;
+    if (parent == dentry)
+      return identity | 1;
+    dentry = parent;
+  }
+  return 0;
+}
+
+enum walk_state {
+  WALK_GOING = 0,
+  WALK_DONE,       /* at the root that was asked for */
+  WALK_ABOVE_ROOT, /* at the root of the mount namespace instead */
+  WALK_DETACHED,   /* at the top of something mounted nowhere */
+  WALK_CUT,        /* no more room */
+};
+
+struct walk {
+  struct place at;
+  struct place root;
+  __u32 scratch;
+  __u32 offset; /* into scratch.data: where the next name goes */
+  __u32 limit;
+  __u32 state;
+};
+
+static long walk_step(__u32 index, struct walk *walk)
+{
+  struct scratch *scratch = scratch_of(walk->scratch);
+  struct dentry *dentry = walk->at.dentry;
+  struct mount *mnt = walk->at.mnt;
+  __u32 offset = walk->offset;
+  long copied;
+
+  if (!scratch || !dentry || !mnt) {
+    walk->state = WALK_DETACHED;
+    return 1;
+  }
+  if (dentry == walk->root.dentry && mnt == walk->root.mnt) {
+    walk->state = WALK_DONE;
+    return 1;
+  }
+  if (dentry == BPF_CORE_READ(mnt, mnt.mnt_root)) {
+    struct mount *parent = BPF_CORE_READ(mnt, mnt_parent);
+
+    if (parent == mnt) {
+      walk->state = BPF_CORE_READ(mnt, mnt_ns) ? WALK_ABOVE_ROOT : WALK_DETACHED;
+      return 1;
+    }
+    walk->at.dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+    walk->at.mnt = parent;
+    return 0;
+  }
+  walk->at.dentry = BPF_CORE_READ(dentry, d_parent);
+  if (walk->at.dentry == dentry) {
+    walk->state = WALK_DETACHED;
+    return 1;
+  }
+  if (offset > walk->limit || offset > DATA_MAX) {
+    walk->state = WALK_CUT;
+    return 1;
+  }
+  copied = bpf_probe_read_kernel_str(scratch->data + offset, NAME_ROOM, BPF_CORE_READ(dentry, d_name.name));
+  if (copied <= 1) {
+    walk->state = WALK_CUT;
+    return 1;
+  }
+  walk->offset = offset + copied;
+  return 0;
+}
+
+/* One level takes a step, and so does each mount on the way. */
+#define WALK_STEPS (2 * SNOOP_WALK_MAX)
+
+/*
+ * Appends the names from `from` up to `root`, the leaf first, to the scratch
+ * data at `*offset`, and moves `*offset` behind them.
+ */
+static __always_inline int walk_up(const struct place *from, const struct place *root, __u32 which, __u32 *offset)
+{
+  struct walk walk = {
+      .at = *from,
+      .root = *root,
+      .scratch = which,
+      .offset = *offset,
+      .limit = *offset + SNOOP_WALK_MAX - NAME_ROOM,
+  };
+
+  bpf_loop(WALK_STEPS, walk_step, &walk, 0);
+  *offset = walk.offset;
+  return walk.state == WALK_GOING ? WALK_CUT : (int)walk.state;
+}
+
+static __always_inline void remember_cwd(struct fs_struct *fs)
+{
+  struct place place;
+  struct known_cwd cwd;
+  struct dentry *dentry;
+  __u64 key = (__u64)fs;
+
+  place_of_cwd(&place, fs);
+  dentry = place.dentry;
+  cwd.dentry = (__u64)dentry;
+  cwd.mnt = (__u64)place.mnt;
+  cwd.check = BPF_CORE_READ(dentry, d_name.hash_len);
+  bpf_map_update_elem(&known_cwds, &key, &cwd, BPF_ANY);
+}
+
+/* The working directory before the last change of it; false: not known. */
+static __always_inline bool recall_cwd(struct place *place, struct fs_struct *fs)
+{
+  __u64 key = (__u64)fs;
+  const struct known_cwd *cwd = bpf_map_lookup_elem(&known_cwds, &key);
+  struct dentry *dentry;
+
+  if (!cwd)
+    return false;
+  dentry = (struct dentry *)cwd->dentry;
+  place->dentry = dentry;
+  place->mnt = (struct mount *)cwd->mnt;
+  return BPF_CORE_READ(dentry, d_name.hash_len) == cwd->check;
+}
+
+#endif

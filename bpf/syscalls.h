@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Every system call that takes a path: the one table, for both sides.
+ *
+ * User space turns it into `cfg_rules` before the programs are loaded; the
+ * kernel side knows no system call by name. Numbers: arch/x86/entry/syscalls,
+ * include/uapi/asm-generic/unistd.h (arm64). A unit test compares them with
+ * the headers of the build machine.
+ */
+#ifndef SNOOP_SYSCALLS_H
+#define SNOOP_SYSCALLS_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* How the arguments of a call are read. */
+enum snoop_syscall_op {
+  SNOOP_OP_NONE = 0,
+  SNOOP_OP_OPEN,     /* extra: the argument with the open flags */
+  SNOOP_OP_CREAT,    /* open with O_CREAT|O_WRONLY|O_TRUNC */
+  SNOOP_OP_OPENAT2,  /* extra: the argument that points to struct open_how */
+  SNOOP_OP_EXEC,     /* failures only; success is seen at sched_process_exec */
+  SNOOP_OP_STAT,     /* asks about a file: stat, statfs, xattr, inotify, handle */
+  SNOOP_OP_ACCESS,   /* access(2) and relatives */
+  SNOOP_OP_READLINK, /* extra: the argument with the result buffer */
+  SNOOP_OP_CHANGE,   /* creates, removes, renames, or changes metadata */
+  SNOOP_OP_CHDIR,    /* success has replaced the base of its own path */
+  SNOOP_OP_CHROOT,   /* success has replaced the root of its own path */
+  SNOOP_OP_REBASE,   /* no path, but the working directory may be another */
+};
+
+/* Arguments are counted from 0; SNOOP_NO_ARG: there is none. */
+#define SNOOP_NO_ARG 7
+/* One more than the highest system call number that the table can hold. */
+#define SNOOP_MAX_SYSCALL 512
+/* The call does not exist on this architecture. */
+#define SNOOP_NO_SYSCALL (-1)
+
+/* A row of the table, as the kernel side has it. */
+struct snoop_syscall_rule {
+  __u8 op;    /* enum snoop_syscall_op */
+  __u8 path;  /* argument numbers, SNOOP_NO_ARG where there is none */
+  __u8 dirfd;
+  __u8 extra;
+  __u8 path2;
+  __u8 dirfd2;
+};
+
+/*
+ * X(name, x86_64, i386, arm64, op, path, dirfd, extra, path2, dirfd2)
+ *
+ * _N and _A are what the user of the macro wants for "no such call here" and
+ * "no such argument". The target of a symbolic link is text, not an access, so
+ * symlink and symlinkat have one path.
+ */
+/* clang-format off */
+#define SNOOP_SYSCALLS(X, _N, _A) \
+  X(open,                 2,    5,   _N, SNOOP_OP_OPEN,      0, _A,  1, _A, _A) \
+  X(openat,             257,  295,   56, SNOOP_OP_OPEN,      1,  0,  2, _A, _A) \
+  X(openat2,            437,  437,  437, SNOOP_OP_OPENAT2,   1,  0,  2, _A, _A) \
+  X(creat,               85,    8,   _N, SNOOP_OP_CREAT,     0, _A, _A, _A, _A) \
+  X(execve,              59,   11,  221, SNOOP_OP_EXEC,      0, _A, _A, _A, _A) \
+  X(execveat,           322,  358,  281, SNOOP_OP_EXEC,      1,  0, _A, _A, _A) \
+  X(stat,                 4,  106,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(lstat,                6,  107,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(oldstat,             _N,   18,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(oldlstat,            _N,   84,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(stat64,              _N,  195,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(lstat64,             _N,  196,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(newfstatat,         262,   _N,   79, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(fstatat64,           _N,  300,   _N, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(statx,              332,  383,  291, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(statfs,             137,   99,   43, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(statfs64,            _N,  268,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(getxattr,           191,  229,    8, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(lgetxattr,          192,  230,    9, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(listxattr,          194,  232,   11, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(llistxattr,         195,  233,   12, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
+  X(inotify_add_watch,  254,  292,   27, SNOOP_OP_STAT,      1, _A, _A, _A, _A) \
+  X(name_to_handle_at,  303,  341,  264, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(chdir,               80,   12,   49, SNOOP_OP_CHDIR,     0, _A, _A, _A, _A) \
+  X(chroot,             161,   61,   51, SNOOP_OP_CHROOT,    0, _A, _A, _A, _A) \
+  X(access,              21,   33,   _N, SNOOP_OP_ACCESS,    0, _A, _A, _A, _A) \
+  X(faccessat,          269,  307,   48, SNOOP_OP_ACCESS,    1,  0, _A, _A, _A) \
+  X(faccessat2,         439,  439,  439, SNOOP_OP_ACCESS,    1,  0, _A, _A, _A) \
+  X(readlink,            89,   85,   _N, SNOOP_OP_READLINK,  0, _A,  1, _A, _A) \
+  X(readlinkat,         267,  305,   78, SNOOP_OP_READLINK,  1,  0,  2, _A, _A) \
+  X(truncate,            76,   92,   45, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(truncate64,          _N,  193,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(rename,              82,   38,   _N, SNOOP_OP_CHANGE,    0, _A, _A,  1, _A) \
+  X(renameat,           264,  302,   38, SNOOP_OP_CHANGE,    1,  0, _A,  3,  2) \
+  X(renameat2,          316,  353,  276, SNOOP_OP_CHANGE,    1,  0, _A,  3,  2) \
+  X(link,                86,    9,   _N, SNOOP_OP_CHANGE,    0, _A, _A,  1, _A) \
+  X(linkat,             265,  303,   37, SNOOP_OP_CHANGE,    1,  0, _A,  3,  2) \
+  X(symlink,             88,   83,   _N, SNOOP_OP_CHANGE,    1, _A, _A, _A, _A) \
+  X(symlinkat,          266,  304,   36, SNOOP_OP_CHANGE,    2,  1, _A, _A, _A) \
+  X(unlink,              87,   10,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(unlinkat,           263,  301,   35, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(mkdir,               83,   39,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(mkdirat,            258,  296,   34, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(rmdir,               84,   40,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(mknod,              133,   14,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(mknodat,            259,  297,   33, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(chmod,               90,   15,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(fchmodat,           268,  306,   53, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(fchmodat2,          452,  452,  452, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(chown,               92,  182,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(lchown,              94,   16,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(chown32,             _N,  212,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(lchown32,            _N,  198,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(fchownat,           260,  298,   54, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(setxattr,           188,  226,    5, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(lsetxattr,          189,  227,    6, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(removexattr,        197,  235,   14, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(lremovexattr,       198,  236,   15, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(utime,              132,   30,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(utimes,             235,  271,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(futimesat,          261,  299,   _N, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(utimensat,          280,  320,   88, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(utimensat_time64,    _N,  412,   _N, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(fchdir,              81,  133,   50, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
+  X(pivot_root,         155,  217,   41, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
+  X(setns,              308,  346,  268, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
+  X(unshare,            272,  310,   97, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A)
+/* clang-format on */
+
+#endif

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# The kernel side: BPF object and skeleton for this architecture, and the object
+# alone for the other one, so that both always compile.
+find_program(SNOOP_CLANG NAMES clang REQUIRED)
+find_program(SNOOP_BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(SNOOP_BPF_ARCH x86)
+  set(SNOOP_BPF_OTHER_ARCH arm64)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(SNOOP_BPF_ARCH arm64)
+  set(SNOOP_BPF_OTHER_ARCH x86)
+else()
+  message(FATAL_ERROR "snoop knows x86_64 and arm64, not ${CMAKE_SYSTEM_PROCESSOR}")
+endif()
+
+set(SNOOP_SKELETON_DIR ${CMAKE_CURRENT_BINARY_DIR}/bpf)
+file(MAKE_DIRECTORY ${SNOOP_SKELETON_DIR})
+
+# The kernel's own headers, for its interface types only.
+set(SNOOP_BPF_FLAGS -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter
+  -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -I${CMAKE_CURRENT_SOURCE_DIR}/bpf)
+
+function(snoop_bpf_object arch object)
+  add_custom_command(
+    OUTPUT ${object}
+    COMMAND ${SNOOP_CLANG} ${SNOOP_BPF_FLAGS} -D__TARGET_ARCH_${arch} -MD -MF ${object}.d -MT ${object}
+            -c ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c -o ${object}
+    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c
+    DEPFILE ${object}.d
+    COMMENT "Building the BPF object for ${arch}"
+    VERBATIM)
+endfunction()
+
+snoop_bpf_object(${SNOOP_BPF_ARCH} ${SNOOP_SKELETON_DIR}/snoop.bpf.o)
+snoop_bpf_object(${SNOOP_BPF_OTHER_ARCH} ${SNOOP_SKELETON_DIR}/snoop.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
+add_custom_command(
+  OUTPUT ${SNOOP_SKELETON_DIR}/snoop.skel.h
+  COMMAND ${SNOOP_BPFTOOL} gen object ${SNOOP_SKELETON_DIR}/snoop.o ${SNOOP_SKELETON_DIR}/snoop.bpf.o
+  COMMAND sh -c "'${SNOOP_BPFTOOL}' gen skeleton snoop.o name snoop_bpf > snoop.skel.h.new && mv snoop.skel.h.new snoop.skel.h"
+  WORKING_DIRECTORY ${SNOOP_SKELETON_DIR}
+  DEPENDS ${SNOOP_SKELETON_DIR}/snoop.bpf.o
+  COMMENT "Generating the skeleton"
+  VERBATIM)
+add_custom_target(snoop_bpf ALL
+  DEPENDS ${SNOOP_SKELETON_DIR}/snoop.skel.h ${SNOOP_SKELETON_DIR}/snoop.${SNOOP_BPF_OTHER_ARCH}.bpf.o)

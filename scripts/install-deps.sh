@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs what building (and with --test, testing) snoop on Debian 12 needs.
+# Asks apt only for what is missing, so it is quick where all is there.
+set -eu
+
+packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git
+  libbpf-dev libelf-dev libcap-dev zlib1g-dev linux-libc-dev
+  libcli11-dev libspdlog-dev libfmt-dev rapidjson-dev libexpected-dev
+  libgtest-dev libgmock-dev"
+if [ "${1:-}" = --test ]; then
+  packages="$packages python3 python3-jsonschema strace clang-format clang-tidy shellcheck
+    gcc musl-tools findutils tar procps util-linux mount"
+fi
+
+missing=""
+for package in $packages; do
+  status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
+  [ "$status" = "install ok installed" ] || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "install-deps: these packages are missing; run as root: apt-get install$missing" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# shellcheck disable=SC2086  # a list of words
+apt-get install -y -q --no-install-recommends $missing

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/text.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace snoop {
+
+namespace {
+
+bool is_continuation(std::string_view bytes, size_t at) {
+  return at < bytes.size() && (static_cast<unsigned char>(bytes[at]) & 0xC0) == 0x80;
+}
+
+/// Length of the character at the front; 0: not UTF-8.
+size_t utf8_length(std::string_view bytes) {
+  const auto byte = [&](size_t at) { return static_cast<unsigned char>(bytes[at]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) {
+    return 1;
+  }
+  if (first >= 0xC2 && first <= 0xDF) {
+    return is_continuation(bytes, 1) ? 2 : 0;
+  }
+  if (first >= 0xE0 && first <= 0xEF) {
+    if (!is_continuation(bytes, 1) || !is_continuation(bytes, 2)) {
+      return 0;
+    }
+    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
+    const bool surrogate = first == 0xED && byte(1) >= 0xA0;
+    return overlong || surrogate ? 0 : 3;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    if (!is_continuation(bytes, 1) || !is_continuation(bytes, 2) || !is_continuation(bytes, 3)) {
+      return 0;
+    }
+    const bool overlong = first == 0xF0 && byte(1) < 0x90;
+    const bool beyond = first == 0xF4 && byte(1) >= 0x90;
+    return overlong || beyond ? 0 : 4;
+  }
+  return 0;
+}
+
+void append_hex(std::string& out, unsigned char byte) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  out += "\\x";
+  out += kDigits[byte >> 4];
+  out += kDigits[byte & 0xF];
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t length = utf8_length(bytes);
+    if (length == 0) {
+      return false;
+    }
+    bytes.remove_prefix(length);
+  }
+  return true;
+}
+
+std::string to_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const size_t length = utf8_length(bytes);
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+      bytes.remove_prefix(1);
+    } else {
+      out += bytes.substr(0, length);
+      bytes.remove_prefix(length);
+    }
+  }
+  return out;
+}
+
+std::string to_base64(std::string_view bytes) {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t left = bytes.size() - i;
+    const auto at = [&](size_t k) { return k < left ? static_cast<unsigned char>(bytes[i + k]) : 0U; };
+    const uint32_t word = (at(0) << 16) | (at(1) << 8) | at(2);
+    out += kAlphabet[word >> 18];
+    out += kAlphabet[(word >> 12) & 63];
+    out += left > 1 ? kAlphabet[(word >> 6) & 63] : '=';
+    out += left > 2 ? kAlphabet[word & 63] : '=';
+  }
+  return out;
+}
+
+std::string printable(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const auto first = static_cast<unsigned char>(bytes[0]);
+    const size_t length = utf8_length(bytes);
+    // U+0080 to U+009F are control characters too (C2 80 to C2 9F).
+    const bool control =
+        first < 0x20 || first == 0x7F || (length == 2 && first == 0xC2 && static_cast<unsigned char>(bytes[1]) < 0xA0);
+    if (first == '\n') {
+      out += "\\n";
+    } else if (first == '\t') {
+      out += "\\t";
+    } else if (first == '\\') {
+      out += "\\\\";
+    } else if (length == 0 || control) {
+      for (size_t i = 0; i < (length == 0 ? 1 : length); i++) {
+        append_hex(out, static_cast<unsigned char>(bytes[i]));
+      }
+    } else {
+      out += bytes.substr(0, length);
+    }
+    bytes.remove_prefix(length == 0 ? 1 : length);
+  }
+  return out;
+}
+
+}  // namespace snoop

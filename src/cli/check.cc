@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <sys/capability.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "container/cgroup.h"
+#include "probe/probe.h"
+#include "version.h"
+
+namespace snoop {
+
+namespace {
+
+/// One line for each finding.
+class Findings {
+ public:
+  void good(std::string_view what, std::string_view detail) { fmt::print("ok    {:<12} {}\n", what, detail); }
+  void note(std::string_view what, std::string_view detail) { fmt::print("note  {:<12} {}\n", what, detail); }
+  void bad(std::string_view what, std::string_view detail, std::string_view hint) {
+    fmt::print("FAIL  {:<12} {}\n", what, detail);
+    if (!hint.empty()) {
+      fmt::print("      {:<12} -> {}\n", "", hint);
+    }
+    all_good_ = false;
+  }
+  [[nodiscard]] bool all_good() const { return all_good_; }
+
+ private:
+  bool all_good_ = true;
+};
+
+bool has_capability(cap_value_t capability) {
+  cap_t capabilities = ::cap_get_proc();
+  cap_flag_value_t value = CAP_CLEAR;
+  if (capabilities != nullptr) {
+    ::cap_get_flag(capabilities, capability, CAP_EFFECTIVE, &value);
+    ::cap_free(capabilities);
+  }
+  return value == CAP_SET;
+}
+
+void check_privileges(Findings& findings) {
+  const bool admin = has_capability(CAP_SYS_ADMIN);
+  const bool bpf = has_capability(CAP_BPF) && has_capability(CAP_PERFMON);
+  if (admin || bpf) {
+    findings.good("privileges", bpf ? "CAP_BPF and CAP_PERFMON" : "CAP_SYS_ADMIN");
+  } else {
+    findings.bad("privileges", "neither CAP_BPF with CAP_PERFMON, nor CAP_SYS_ADMIN",
+                 "run as root, or give the container these two capabilities");
+  }
+  if (!has_capability(CAP_SYS_PTRACE)) {
+    findings.note("privileges", "without CAP_SYS_PTRACE the name under which a program asks for its loader is unknown");
+  }
+}
+
+void check_cgroups(Findings& findings) {
+  const Result<CgroupTree> tree = CgroupTree::find();
+  if (!tree) {
+    findings.bad("cgroup2", tree.error().message(), tree.error().hint);
+    return;
+  }
+  const bool hybrid = ::access("/sys/fs/cgroup/memory", F_OK) == 0 && tree->mount_point() != "/sys/fs/cgroup";
+  findings.good("cgroup2", fmt::format("mounted at {} ({})", tree->mount_point(),
+                                       hybrid ? "hybrid: version 1 beside it" : "unified"));
+  const Result<Cgroup> own = tree->own();
+  if (!own) {
+    findings.bad("own cgroup", own.error().message(), "mount the cgroup2 file system that this process is in");
+    return;
+  }
+  findings.good("own cgroup", own->path);
+  if (own->path == "/") {
+    findings.note("targets", "no siblings here: name targets with --cgroup, or take --all");
+  }
+  const std::string procs = tree->directory(*own) + "/cgroup.procs";
+  if (::access(procs.c_str(), W_OK) != 0) {
+    findings.note(
+        "snoop run",
+        fmt::format("cannot make a cgroup below {}: 'run' will not work, 'record' and 'trace' do", own->path));
+  }
+}
+
+}  // namespace
+
+int check_command(const Options& options) {
+  Findings findings;
+  utsname system = {};
+  ::uname(&system);
+  findings.good("kernel", fmt::format("{} {}", system.release, system.machine));
+  if (::access("/sys/kernel/btf/vmlinux", R_OK) == 0) {
+    findings.good("BTF", "/sys/kernel/btf/vmlinux");
+  } else {
+    findings.bad("BTF", "no /sys/kernel/btf/vmlinux",
+                 "needs a kernel with CONFIG_DEBUG_INFO_BTF=y; a container needs /sys/kernel/btf of the host");
+  }
+  check_privileges(findings);
+  check_cgroups(findings);
+
+  // No guess: the real programs.
+  ProbeOptions probe_options;
+  probe_options.ring_size_bytes = options.ring_size_bytes;
+  Result<Probe> probe = Probe::load(probe_options);
+  if (!probe) {
+    findings.bad("load", probe.error().message(), probe.error().hint);
+  } else {
+    findings.good("load", "the kernel takes the BPF programs");
+    if (const Result<void> attached = probe->attach(); !attached) {
+      findings.bad("attach", attached.error().message(), attached.error().hint);
+    } else {
+      findings.good("attach", "capture tier: tracepoint");
+    }
+    if (!probe->sees_same_pids()) {
+      findings.note("pids", "another pid namespace than the host's: pids in 'trace' are the host's");
+    }
+  }
+  fmt::print("\n{}\n", findings.all_good() ? "snoop can run here." : "snoop cannot run here: see FAIL above.");
+  return findings.all_good() ? kExitOk : kExitFailure;
+}
+
+int version_command() {
+  fmt::print("snoop {}\nlibbpf {}\ncapture tiers: tracepoint\n", kVersion, libbpf_version());
+  return kExitOk;
+}
+
+}  // namespace snoop

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/session.h"
+
+int main(int argc, char** argv) {
+  const snoop::ParsedArguments parsed = snoop::parse_arguments(argc, argv);
+  if (parsed.exit_now) {
+    return parsed.exit_code;
+  }
+  snoop::set_up_logging(parsed.options);
+  switch (parsed.options.command) {
+    case snoop::Command::kRun:
+      return snoop::run_command(parsed.options);
+    case snoop::Command::kRecord:
+      return snoop::record_command(parsed.options);
+    case snoop::Command::kTrace:
+      return snoop::trace_command(parsed.options);
+    case snoop::Command::kCheck:
+      return snoop::check_command(parsed.options);
+    case snoop::Command::kVersion:
+      return snoop::version_command();
+  }
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+
+#include "probe/probe.h"
+
+namespace snoop {
+
+namespace {
+
+constexpr const char* kFooter =
+    "Every option can also be set in the environment (SNOOP_ and its name: SNOOP_RING_SIZE=4M, lists separated by\n"
+    "commas) and in a configuration file (snoop --config FILE: TOML, a section for each command). A flag beats the\n"
+    "environment, the environment beats the file.";
+
+/// "--max-files" to "SNOOP_MAX_FILES".
+std::string environment_name(std::string_view option) {
+  std::string name = "SNOOP_";
+  for (const char c : option) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+/// Durations such as 500ms, 30s, 5m, 1h; a bare number is in seconds.
+std::string to_milliseconds(std::string& text) {
+  size_t end = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &end);
+  } catch (const std::exception&) {
+    return "'" + text + "' is no duration: give a number and ms, s, m or h, such as 30s";
+  }
+  const std::string unit = text.substr(end);
+  const std::map<std::string, double> units = {{"ms", 1}, {"", 1e3}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}};
+  const auto found = units.find(unit);
+  if (found == units.end() || !(number >= 0) || number * found->second > 1e12) {
+    return "'" + text + "' is no duration: give a number and ms, s, m or h, such as 30s";
+  }
+  text = std::to_string(static_cast<int64_t>(number * found->second));
+  return {};
+}
+
+/// Adds options that are stored as given and converted in a callback.
+void add_duration(CLI::App& app, const std::string& name, std::chrono::milliseconds& value,
+                  std::chrono::milliseconds least, const std::string& description, const std::string& shown_default) {
+  const auto store = [&value, least, name](const CLI::results_t& results) {
+    std::string text = results.back();
+    if (const std::string error = to_milliseconds(text); !error.empty()) {
+      throw CLI::ValidationError(name, error);
+    }
+    value = std::chrono::milliseconds(std::stoll(text));
+    if (value < least) {
+      throw CLI::ValidationError(name, "must be " + std::to_string(least.count()) + "ms or more");
+    }
+    return true;
+  };
+  app.add_option(name, store, description + " [" + shown_default + "]")->type_name("TIME");
+}
+
+void add_log_options(CLI::App& app, Options& options) {
+  app.add_option("--log-level", options.log_level, "How much to log to stderr")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->capture_default_str()
+      ->group("Log");
+  app.add_option("--log-format", options.log_format, "Lines of text, or one JSON object a line")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str()
+      ->group("Log");
+}
+
+void add_target_options(CLI::App& app, Options& options) {
+  CLI::Option* cgroups =
+      app.add_option("--cgroup", options.cgroups,
+                     "Cgroup to watch, with all below it: a directory, or a path from the cgroup2 mount on\n"
+                     "(repeatable; scripts/find-cgroup.sh finds a container's)")
+          ->type_name("PATH")
+          ->expected(1)
+          ->take_all()
+          ->group("Targets");
+  app.add_flag("--all", options.all,
+               "Every other cgroup that holds processes, each on its own. Without --all and --cgroup:\n"
+               "the siblings of snoop's own cgroup, that is, the other containers of its pod")
+      ->excludes(cgroups)
+      ->group("Targets");
+}
+
+void add_capture_options(CLI::App& app, Options& options) {
+  const auto store_size = [&options](const CLI::results_t& results) {
+    uint64_t bytes = 0;
+    std::string text = results.back();
+    if (const std::string error = CLI::AsSizeValue(false)(text); !error.empty()) {
+      throw CLI::ValidationError("--ring-size", error);
+    }
+    if (!CLI::detail::lexical_cast(text, bytes) || bytes > (1ULL << 30)) {
+      throw CLI::ValidationError("--ring-size", "must be 1G or less");
+    }
+    options.ring_size_bytes = ring_size_at_least(bytes);
+    return true;
+  };
+  app.add_option("--ring-size", store_size,
+                 "Size of the ring buffer, rounded up to a power of two: larger takes longer bursts [16M]")
+      ->type_name("SIZE")
+      ->group("Capture");
+  app.add_option("--exclude", options.exclude,
+                 "Leave out paths below PREFIX (repeatable; replaces the default /proc/ /sys/ /dev/;\n"
+                 "'' leaves out nothing)")
+      ->type_name("PREFIX")
+      ->expected(1)
+      ->take_all()
+      ->group("Capture");
+}
+
+void add_report_options(CLI::App& app, Options& options, const std::string& default_report) {
+  app.add_option("--report", options.report,
+                 "Where the report goes; - is stdout, at the end only [" + default_report + "]")
+      ->type_name("PATH")
+      ->group("Report");
+  app.add_option("--max-files", options.max_files, "Files kept per container; what is beyond is counted as lost")
+      ->check(CLI::Range(1UL, 100'000'000UL))
+      ->capture_default_str()
+      ->group("Report");
+  app.add_option("--container-name", options.container_name, "Name of the container, where there is one target")
+      ->group("Report");
+  app.add_option("--image", options.image, "Image reference of the containers")->group("Report");
+  app.add_option("--image-digest", options.image_digest, "Image digest of the containers (sha256:...)")
+      ->group("Report");
+  app.add_option("--pod-name", options.pod_name, "Name of the pod")->group("Report");
+  app.add_option("--namespace", options.namespace_name, "Namespace of the pod")->group("Report");
+  const auto store_labels = [&options](const CLI::results_t& results) {
+    for (const std::string& label : results) {
+      const size_t equals = label.find('=');
+      if (equals == 0 || equals == std::string::npos) {
+        throw CLI::ValidationError("--label", "'" + label + "' is not of the form KEY=VALUE");
+      }
+      options.labels[label.substr(0, equals)] = label.substr(equals + 1);
+    }
+    return true;
+  };
+  app.add_option("--label", store_labels, "Goes into the report as it is (repeatable)")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all()
+      ->group("Report");
+}
+
+/// The arguments, and behind the command's name an option for each variable of
+/// the environment that the arguments do not set.
+std::vector<std::string> with_environment(std::vector<std::string> arguments, const CLI::App& app) {
+  for (size_t i = 0; i < arguments.size(); i++) {
+    const std::vector<const CLI::App*> commands =
+        app.get_subcommands([&](const CLI::App* command) { return command->get_name() == arguments[i]; });
+    if (commands.empty()) {
+      continue;
+    }
+    std::vector<std::string> added;
+    for (const CLI::Option* option : commands.front()->get_options()) {
+      if (option->get_lnames().empty() || option->get_lnames().front() == "help") {
+        continue;
+      }
+      const std::string& name = option->get_lnames().front();
+      const char* value = std::getenv(environment_name(name).c_str());
+      const std::string flag = "--" + name;
+      const bool given = std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+        return argument == flag || argument.compare(0, flag.size() + 1, flag + "=") == 0;
+      });
+      // Targets are one choice: a flag for one kind silences the variables of both.
+      const bool other_target =
+          (name == "all" || name == "cgroup") &&
+          std::any_of(arguments.begin(), arguments.end(), [](const std::string& argument) {
+            return argument == "--all" || argument == "--cgroup" || argument.compare(0, 9, "--cgroup=") == 0;
+          });
+      if (value == nullptr || *value == '\0' || given || other_target) {
+        continue;
+      }
+      const bool is_list = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
+      std::vector<std::string> values = {value};
+      if (is_list) {
+        values = CLI::detail::split(value, ',');
+      }
+      for (const std::string& one : values) {
+        added.push_back(flag + "=" + one);
+      }
+    }
+    arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, added.begin(), added.end());
+    break;
+  }
+  return arguments;
+}
+
+/// The whole command line, and what each command is for.
+struct CommandLine {
+  CLI::App app{"snoop sees which files containers really use, with eBPF, and reports them.", "snoop"};
+  CLI::App* run = nullptr;
+  CLI::App* record = nullptr;
+  CLI::App* trace = nullptr;
+  CLI::App* check = nullptr;
+  CLI::App* version = nullptr;
+
+  explicit CommandLine(Options& options) {
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_config("--config", "", "Configuration file (TOML)")->envname("SNOOP_CONFIG")->type_name("FILE");
+    app.get_formatter()->column_width(34);
+    app.footer(
+        "Examples:\n"
+        "  snoop run -- python3 app.py              what does this command use?\n"
+        "  snoop record --cgroup kubepods/besteffort/podX/Y --report y.json\n"
+        "  snoop trace --all                        watch it happen\n"
+        "  snoop check                              can it work here?\n"
+        "\n'snoop COMMAND --help' tells more.");
+
+    run = app.add_subcommand("run", "Runs a command in a cgroup of its own and reports all that it used");
+    add_report_options(*run, options, "./snoop-report.json");
+    add_duration(*run, "--grace", options.grace, std::chrono::milliseconds(0),
+                 "How long what the command leaves running may go on", "5s");
+    add_capture_options(*run, options);
+    add_log_options(*run, options);
+    run->footer(
+        std::string("The command stands behind '--': snoop run [OPTIONS] -- COMMAND [ARGUMENTS...]\n"
+                    "\nExamples:\n"
+                    "  snoop run -- ls -l /etc\n"
+                    "  snoop run --report /tmp/build.json --image my/app:1.2 -- make -j2\n"
+                    "\nExit code: the command's own (128 and the signal's number if one ended it); 125 if snoop\n"
+                    "failed, 126 if the command could not be run, 127 if it was not found.\n\n") +
+        kFooter);
+
+    record = app.add_subcommand("record", "Records what cgroups use until SIGINT or SIGTERM");
+    add_target_options(*record, options);
+    add_report_options(*record, options, "/data/snoop-report.json");
+    add_duration(*record, "--interval", options.interval, std::chrono::milliseconds(100),
+                 "Time from one report to the next", "30s");
+    add_capture_options(*record, options);
+    add_log_options(*record, options);
+    record->footer(
+        std::string("Examples:\n"
+                    "  snoop record --cgroup \"$(scripts/find-cgroup.sh docker web)\" --report web.json\n"
+                    "  snoop record --all --interval 5m\n"
+                    "  snoop record                    in a pod: the other containers of it\n"
+                    "\nThe report is there as soon as capture is on, and written again at every interval, at\n"
+                    "SIGUSR1, and at the end.\n\n") +
+        kFooter);
+
+    trace = app.add_subcommand("trace", "Prints accesses as they happen");
+    add_target_options(*trace, options);
+    trace
+        ->add_option_function<std::string>(
+            "--format", [&options](const std::string& format) { options.trace_json = format == "json"; },
+            "Lines of text, or one JSON object a line [text]")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->group("Output");
+    trace->add_flag("--unique", options.trace_unique, "Each path once for each kind of access")->group("Output");
+    add_capture_options(*trace, options);
+    add_log_options(*trace, options);
+    trace->footer(std::string("Examples:\n"
+                              "  snoop trace --cgroup system.slice/nginx.service\n"
+                              "  snoop trace --all --format json | jq -r .path\n"
+                              "\nColumns of the text: process id, container, kinds of access, result, path.\n\n") +
+                  kFooter);
+
+    check = app.add_subcommand("check", "Tells what this kernel, its cgroups and these privileges allow");
+    add_log_options(*check, options);
+    check->footer("Exit code: 0 if snoop can run here, 1 if not.");
+    version = app.add_subcommand("version", "Prints the version of snoop and what is built in");
+  }
+};
+
+}  // namespace
+
+ParsedArguments parse_arguments(int argc, const char* const* argv) {
+  ParsedArguments parsed;
+  Options& options = parsed.options;
+  CommandLine line(options);
+
+  // What follows "--" is the command to run, whatever it looks like.
+  std::vector<std::string> arguments;
+  bool has_command = false;
+  for (int i = 1; i < argc; i++) {
+    const std::string argument = argv[i];
+    if (!has_command && argument == "--") {
+      has_command = true;
+    } else {
+      (has_command ? options.run_command : arguments).push_back(argument);
+    }
+  }
+
+  try {
+    std::vector<std::string> reversed = with_environment(arguments, line.app);
+    std::reverse(reversed.begin(), reversed.end());
+    line.app.parse(std::move(reversed));
+    if (line.run->parsed() && options.run_command.empty()) {
+      throw CLI::RequiredError("a command after '--', such as: snoop run -- ls /");
+    }
+    if (!line.run->parsed() && has_command) {
+      throw CLI::ExtrasError(options.run_command);
+    }
+  } catch (const CLI::ParseError& error) {
+    parsed.exit_now = true;
+    const int code = line.app.exit(error, std::cout, std::cerr);
+    parsed.exit_code = code == 0 ? kExitOk : kExitUsage;
+    return parsed;
+  }
+
+  const std::map<const CLI::App*, Command> commands = {{line.run, Command::kRun},
+                                                       {line.record, Command::kRecord},
+                                                       {line.trace, Command::kTrace},
+                                                       {line.check, Command::kCheck},
+                                                       {line.version, Command::kVersion}};
+  options.command = commands.at(line.app.get_subcommands().front());
+  if (options.report.empty()) {
+    options.report = options.command == Command::kRun ? "./snoop-report.json" : "/data/snoop-report.json";
+  }
+  // An empty prefix is how to say that nothing is excluded.
+  std::erase(options.exclude, std::string());
+  return parsed;
+}
+
+}  // namespace snoop

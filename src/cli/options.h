@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace snoop {
+
+/// Exit codes of snoop. `snoop run` otherwise passes on that of its command.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailure = 1,
+  kExitUsage = 2,
+  /// `snoop run`: snoop itself failed (as in docker run, env, timeout).
+  kExitRunFailure = 125,
+  kExitNotExecutable = 126,
+  kExitNotFound = 127,
+  kExitSignalBase = 128,
+};
+
+enum class Command { kRun, kRecord, kTrace, kCheck, kVersion };
+
+/// All settings, from flags, environment and configuration file.
+struct Options {
+  Command command = Command::kVersion;
+
+  // Targets.
+  std::vector<std::string> cgroups;
+  bool all = false;
+
+  // Capture.
+  uint64_t ring_size_bytes = 16ULL << 20;
+  std::vector<std::string> exclude = {"/proc/", "/sys/", "/dev/"};
+  size_t max_files = 1'000'000;
+
+  // Report.
+  std::string report;
+  std::chrono::milliseconds interval{30'000};
+  std::string image;
+  std::string image_digest;
+  std::string pod_name;
+  std::string namespace_name;
+  std::map<std::string, std::string> labels;
+  std::string container_name;
+
+  // run
+  std::vector<std::string> run_command;
+  std::chrono::milliseconds grace{5'000};
+
+  // trace
+  bool trace_json = false;
+  bool trace_unique = false;
+
+  // Log.
+  std::string log_level = "info";
+  std::string log_format = "text";
+};
+
+/// What the arguments ask for: options, or text to print and an exit code
+/// (help, a mistake).
+struct ParsedArguments {
+  Options options;
+  bool exit_now = false;
+  int exit_code = kExitOk;
+};
+
+/// Prints help and mistakes itself.
+[[nodiscard]] ParsedArguments parse_arguments(int argc, const char* const* argv);
+
+}  // namespace snoop

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "cli/signals.h"
+
+namespace snoop {
+
+namespace {
+
+/// After a report that could not be written the next try comes sooner.
+constexpr std::chrono::milliseconds kRetry{5'000};
+
+Result<int> record(const Options& options) {
+  Result<EventLoop> loop = EventLoop::create();
+  if (!loop) {
+    return tl::unexpected(loop.error());
+  }
+  Result<Timer> timer = Timer::create();
+  if (!timer) {
+    return tl::unexpected(timer.error());
+  }
+  std::unique_ptr<Session> session;
+
+  const auto report_now = [&] {
+    const Result<void> written = session->write_report(false);
+    if (!written) {
+      log_error(written.error());
+      spdlog::warn("the previous report stays; trying again");
+    } else {
+      spdlog::debug("report written: {}", session->summary());
+    }
+    timer->start(written ? options.interval : std::min(options.interval, kRetry));
+  };
+
+  // Before anything else: a signal during the start must not lose the report.
+  Result<std::unique_ptr<Signals>> signals =
+      Signals::watch(*loop, {SIGINT, SIGTERM, SIGUSR1}, [&](const signalfd_siginfo& info) {
+        if (info.ssi_signo == SIGUSR1) {
+          report_now();
+        } else {
+          spdlog::info("{}: stopping", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+          loop->stop();
+        }
+      });
+  if (!signals) {
+    return tl::unexpected(signals.error());
+  }
+
+  Result<std::unique_ptr<Session>> started = Session::start(options, *loop);
+  if (!started) {
+    return tl::unexpected(started.error());
+  }
+  session = std::move(*started);
+  if (Result<void> added = session->add_targets(); !added) {
+    return tl::unexpected(added.error());
+  }
+  spdlog::info("recording {} container{} to {}, every {} s", session->recorder().containers().size(),
+               session->recorder().containers().size() == 1 ? "" : "s",
+               options.report == "-" ? "stdout" : options.report,
+               std::chrono::duration<double>(options.interval).count());
+
+  if (Result<void> watched = loop->watch(timer->fd(),
+                                         [&] {
+                                           timer->acknowledge();
+                                           report_now();
+                                         });
+      !watched) {
+    return tl::unexpected(watched.error());
+  }
+  report_now();
+  if (Result<void> ran = loop->run(); !ran) {
+    log_error(ran.error());
+  }
+  session->finish();
+  spdlog::info("{}", session->summary());
+  if (Result<void> written = session->write_report(true); !written) {
+    return tl::unexpected(written.error());
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+int record_command(const Options& options) {
+  const Result<int> code = record(options);
+  if (!code) {
+    log_error(code.error());
+    return kExitFailure;
+  }
+  return *code;
+}
+
+}  // namespace snoop

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "cli/options.h"
+#include "container/cgroup.h"
+#include "output/report.h"
+#include "pipeline/access.h"
+#include "pipeline/recorder.h"
+#include "probe/probe.h"
+#include "probe/ring_reader.h"
+
+namespace snoop {
+
+/// A capture from its start to its report: what run, record and trace share.
+/// One thread: everything happens in the event loop.
+class Session {
+ public:
+  using AccessHandler = std::function<void(const Access&, const Container&)>;
+
+  /// Loads and attaches the kernel side; no target yet. `on_access` gets every
+  /// access instead of the lists, if it is set, and `on_drained` is called
+  /// after each batch of them.
+  [[nodiscard]] static Result<std::unique_ptr<Session>> start(const Options& options, EventLoop& loop,
+                                                              AccessHandler on_access = {},
+                                                              EventLoop::Callback on_drained = {});
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// A cgroup with all below it. `name` empty: the last part of its path.
+  [[nodiscard]] Result<void> add_target(const Cgroup& cgroup, const std::string& name = {});
+  /// What the options say: --cgroup, --all, or the siblings of snoop's own.
+  [[nodiscard]] Result<void> add_targets();
+
+  /// Stops the kernel side and takes in what it has sent.
+  void finish();
+
+  /// Writes the report where the options say.
+  [[nodiscard]] Result<void> write_report(bool final);
+  struct Totals {
+    size_t files = 0;
+    /// Accesses, repeats too.
+    uint64_t events = 0;
+    uint64_t lost = 0;
+  };
+  [[nodiscard]] Totals totals();
+  /// One line: how much was seen, how much lost.
+  [[nodiscard]] std::string summary();
+
+  [[nodiscard]] const CgroupTree& tree() const { return tree_; }
+  [[nodiscard]] Recorder& recorder() { return recorder_; }
+  [[nodiscard]] LoaderNames& loader_names() { return loader_names_; }
+
+ private:
+  Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access);
+
+  void on_bytes(std::span<const std::byte> bytes);
+  void on_new_cgroup(const Record& record);
+  [[nodiscard]] Result<snoop_target> next_target();
+  [[nodiscard]] Result<void> set_targets_aside();
+  [[nodiscard]] Result<void> add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace);
+  [[nodiscard]] Result<void> add_all();
+  [[nodiscard]] Result<void> add_siblings();
+  [[nodiscard]] Result<void> adopt_below(const Cgroup& cgroup, const Cgroup& own);
+  [[nodiscard]] Container& container_of(const Access& access);
+  void collect_stats();
+  [[nodiscard]] ReportHeader header(bool final);
+
+  const Options& options_;
+  CgroupTree tree_;
+  Probe probe_;
+  AccessHandler on_access_;
+  Recorder recorder_;
+  LoaderNames loader_names_;
+  std::unique_ptr<RingReader> reader_;
+  uint32_t targets_used_ = 0;
+  uint64_t undecodable_ = 0;
+  WallTime started_at_ = 0;
+  std::vector<std::string> not_seen_;
+};
+
+/// Sets up logging to stderr as the options say.
+void set_up_logging(const Options& options);
+
+/// Logs an error and its hint.
+void log_error(const Error& error);
+
+}  // namespace snoop

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "cli/signals.h"
+#include "output/trace_line.h"
+#include "pipeline/path.h"
+
+namespace snoop {
+
+namespace {
+
+Result<int> trace(const Options& options) {
+  Result<EventLoop> loop = EventLoop::create();
+  if (!loop) {
+    return tl::unexpected(loop.error());
+  }
+  Result<std::unique_ptr<Signals>> signals =
+      Signals::watch(*loop, {SIGINT, SIGTERM}, [&](const signalfd_siginfo&) { loop->stop(); });
+  if (!signals) {
+    return tl::unexpected(signals.error());
+  }
+  // A reader that went away (| head) is a normal end.
+  std::signal(SIGPIPE, SIG_IGN);
+
+  const auto print = [&](const Access& access, const Container& container) {
+    if (is_excluded(access.path, options.exclude)) {
+      return;
+    }
+    const std::string line =
+        options.trace_json ? trace_json_line(access, container) : trace_text_line(access, container);
+    if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) {
+      loop->stop();
+    }
+  };
+  const auto flush = [&] {
+    if (std::fflush(stdout) != 0) {
+      loop->stop();
+    }
+  };
+  Result<std::unique_ptr<Session>> session = Session::start(options, *loop, print, flush);
+  if (!session) {
+    return tl::unexpected(session.error());
+  }
+  if (Result<void> added = (*session)->add_targets(); !added) {
+    return tl::unexpected(added.error());
+  }
+  spdlog::info("tracing {} containers; ^C ends it", (*session)->recorder().containers().size());
+  if (Result<void> ran = loop->run(); !ran) {
+    return tl::unexpected(ran.error());
+  }
+  (*session)->finish();
+  flush();
+  const Session::Totals totals = (*session)->totals();
+  spdlog::info("{} accesses, {} lost", totals.events, totals.lost);
+  return kExitOk;
+}
+
+}  // namespace
+
+int trace_command(const Options& options) {
+  const Result<int> code = trace(options);
+  if (!code) {
+    log_error(code.error());
+    return kExitFailure;
+  }
+  return *code;
+}
+
+}  // namespace snoop

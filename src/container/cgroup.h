@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace snoop {
+
+/// A cgroup2 directory.
+struct Cgroup {
+  uint64_t id = 0;
+  /// From the cgroup2 mount on: "/" or "/a/b".
+  std::string path;
+};
+
+/// The cgroup2 file system, wherever it is mounted. Reads only.
+class CgroupTree {
+ public:
+  /// The first cgroup2 mount of this mount namespace.
+  [[nodiscard]] static Result<CgroupTree> find();
+  explicit CgroupTree(std::string mount_point) : mount_point_(std::move(mount_point)) {}
+
+  [[nodiscard]] const std::string& mount_point() const { return mount_point_; }
+
+  /// What the user named: a directory, or a path from the cgroup2 mount on.
+  [[nodiscard]] Result<Cgroup> named(const std::string& name) const;
+  /// By its path in the tree.
+  [[nodiscard]] Result<Cgroup> at(const std::string& path) const;
+  /// This process's own.
+  [[nodiscard]] Result<Cgroup> own() const;
+  /// One level below, sorted by path. What vanishes meanwhile is left out.
+  [[nodiscard]] std::vector<Cgroup> children(const Cgroup& cgroup) const;
+  /// Processes right in it, not below.
+  [[nodiscard]] std::vector<pid_t> processes(const Cgroup& cgroup) const;
+
+  [[nodiscard]] std::string directory(const Cgroup& cgroup) const;
+
+ private:
+  std::string mount_point_;
+};
+
+/// "/a/b" to "/a", "/a" to "/".
+[[nodiscard]] std::string parent_path(std::string_view path);
+
+/// A cgroup made by this process; removed at the end, with what was made below.
+class OwnedCgroup {
+ public:
+  /// Below `parent`.
+  [[nodiscard]] static Result<OwnedCgroup> create(const CgroupTree& tree, const Cgroup& parent,
+                                                  const std::string& name);
+  OwnedCgroup(OwnedCgroup&& other) noexcept
+      : tree_(std::move(other.tree_)), cgroup_(std::exchange(other.cgroup_, {})) {}
+  OwnedCgroup& operator=(OwnedCgroup&&) = delete;
+  OwnedCgroup(const OwnedCgroup&) = delete;
+  OwnedCgroup& operator=(const OwnedCgroup&) = delete;
+  ~OwnedCgroup() { remove(); }
+
+  [[nodiscard]] const Cgroup& cgroup() const { return cgroup_; }
+  /// Open for writing: a process id moves a process in.
+  [[nodiscard]] Result<int> open_procs() const;
+  /// Every process in it and below.
+  [[nodiscard]] std::vector<pid_t> processes() const;
+  /// Kills everything in it and below.
+  void kill() const;
+  /// Tries to; what still holds processes stays.
+  void remove();
+
+ private:
+  OwnedCgroup(CgroupTree tree, Cgroup cgroup) : tree_(std::move(tree)), cgroup_(std::move(cgroup)) {}
+
+  CgroupTree tree_;
+  Cgroup cgroup_;
+};
+
+}  // namespace snoop

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+
+namespace snoop {
+
+/// Replaces the file at `path` by what `write` puts into the stream: whoever
+/// reads it sees the old file or the new one, whole, also after a crash. On an
+/// error the old one stays, and no temporary file.
+///
+/// The temporary file stands beside it, as ".NAME.tmp": one process writes to a
+/// path at a time. A symbolic link at `path` is replaced, not followed.
+[[nodiscard]] Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write);
+
+}  // namespace snoop

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "pipeline/recorder.h"
+
+namespace snoop {
+
+/// Of the report format, docs/report.schema.json.
+inline constexpr int kReportSchemaVersion = 1;
+
+/// What a report says about everything but the containers.
+struct ReportHeader {
+  std::string snoop_version;
+  std::string hostname;
+  std::string kernel;
+  std::string arch;
+  std::string tier;
+  std::vector<std::string> not_seen;
+  std::string pod_name;
+  std::string namespace_name;
+  std::map<std::string, std::string> labels;
+  WallTime started_at = 0;
+  WallTime updated_at = 0;
+  bool final = false;
+  /// Losses that belong to no container.
+  uint64_t undecodable = 0;
+  uint64_t skipped_runs = 0;
+  uint64_t targets_over_limit = 0;
+};
+
+/// Writes the report as JSON: sorted, so that the same input gives the same
+/// bytes, and as a stream, so that its size costs no memory. Errors of the
+/// stream are the caller's to look for (ferror).
+void write_report(std::FILE* stream, const ReportHeader& header, const std::vector<Container>& containers);
+
+}  // namespace snoop

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <iterator>
+#include <utility>
+
+#include "probe/rules.h"
+#include "snoop.skel.h"
+
+namespace snoop {
+
+namespace {
+
+/// What libbpf said last as a warning: the best reason there is for a failure.
+std::string& last_libbpf_warning() {
+  static std::string text;
+  return text;
+}
+
+int on_libbpf_message(enum libbpf_print_level level, const char* format, va_list args) {
+  if (level == LIBBPF_DEBUG && !spdlog::should_log(spdlog::level::trace)) {
+    return 0;
+  }
+  // The verifier's log comes as one message.
+  std::string text(64UL * 1024, '\0');
+  const int length = std::vsnprintf(text.data(), text.size(), format, args);
+  text.resize(std::clamp<size_t>(length < 0 ? 0 : static_cast<size_t>(length), 0, text.size() - 1));
+  while (!text.empty() && text.back() == '\n') {
+    text.pop_back();
+  }
+  if (level == LIBBPF_WARN) {
+    last_libbpf_warning() = text.substr(0, text.find('\n'));
+    spdlog::debug("{}", text);
+  } else {
+    spdlog::trace("{}", text);
+  }
+  return 0;
+}
+
+std::string hint_for(int code) {
+  if (code == EPERM || code == EACCES) {
+    return "snoop needs root, or CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8); 'snoop check' tells what is "
+           "missing";
+  }
+  if (code == ENOMEM || code == E2BIG) {
+    return "try a smaller --ring-size, or a higher memory limit";
+  }
+  return "'snoop check' tells what this kernel allows; --log-level debug shows the verifier's words";
+}
+
+template <typename Rules>
+void fill_rules(Rules& rules) {
+  for (const SyscallRow& row : syscall_rows()) {
+    const int numbers[] = {native_number(row), compat_number(row)};
+    for (size_t abi = 0; abi < std::size(numbers); abi++) {
+      if (numbers[abi] >= 0 && numbers[abi] < SNOOP_MAX_SYSCALL) {
+        auto& rule = rules[abi][numbers[abi]];
+        rule.op = row.op;
+        rule.path = row.path;
+        rule.dirfd = row.dirfd;
+        rule.extra = row.extra;
+        rule.path2 = row.path2;
+        rule.dirfd2 = row.dirfd2;
+      }
+    }
+  }
+}
+
+uint64_t recursion_misses(const bpf_program* program) {
+  bpf_prog_info info = {};
+  __u32 size = sizeof(info);
+  const int fd = bpf_program__fd(program);
+  return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
+}
+
+}  // namespace
+
+/// Between libbpf's C callback and the handler of one drain() call.
+struct Probe::DrainState {
+  const RawHandler* handler = nullptr;
+  size_t count = 0;
+
+  static int on_sample(void* context, void* data, size_t size) {
+    auto* state = static_cast<DrainState*>(context);
+    state->count++;
+    (*state->handler)({static_cast<const std::byte*>(data), size});
+    return 0;
+  }
+};
+
+void Probe::SkeletonDeleter::operator()(snoop_bpf* skeleton) const { snoop_bpf__destroy(skeleton); }
+void Probe::RingDeleter::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+
+Probe::Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton)
+    : skeleton_(std::move(skeleton)), drain_state_(std::make_unique<DrainState>()) {}
+Probe::Probe(Probe&&) noexcept = default;
+Probe& Probe::operator=(Probe&&) noexcept = default;
+Probe::~Probe() = default;
+
+Result<Probe> Probe::load(const ProbeOptions& options) {
+  libbpf_set_print(on_libbpf_message);
+  Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(snoop_bpf__open())};
+  if (!probe.skeleton_) {
+    return fail(errno, "cannot open the BPF programs");
+  }
+  snoop_bpf& skeleton = *probe.skeleton_;
+
+  fill_rules(skeleton.rodata->cfg_rules);
+  skeleton.rodata->cfg_first_sight_only = options.first_sight_only;
+  skeleton.rodata->cfg_wakeup_bytes = options.ring_size_bytes / 4;
+  if (::getrandom(skeleton.rodata->cfg_hash_seed, sizeof(skeleton.rodata->cfg_hash_seed), 0) < 0) {
+    return fail(errno, "getrandom");
+  }
+  bpf_map__set_max_entries(skeleton.maps.events, static_cast<__u32>(options.ring_size_bytes));
+  bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
+  bpf_map__set_max_entries(skeleton.maps.free_targets, max_targets());
+
+  last_libbpf_warning().clear();
+  if (const int error = snoop_bpf__load(&skeleton); error != 0) {
+    std::string what = "the kernel does not take the BPF programs";
+    if (!last_libbpf_warning().empty()) {
+      what += " (" + last_libbpf_warning() + ")";
+    }
+    return fail(-error, what, hint_for(-error));
+  }
+
+  // Which process snoop is, as the kernel counts, from whatever pid namespace.
+  bpf_test_run_opts run = {};
+  run.sz = sizeof(run);
+  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton.progs.learn_self), &run) != 0) {
+    skeleton.bss->self_pid = static_cast<__u32>(::getpid());
+  }
+
+  probe.ring_.reset(
+      ring_buffer__new(bpf_map__fd(skeleton.maps.events), DrainState::on_sample, probe.drain_state_.get(), nullptr));
+  if (!probe.ring_) {
+    return fail(errno, "cannot map the ring buffer", hint_for(errno));
+  }
+  return probe;
+}
+
+Result<void> Probe::attach() {
+  if (const int error = snoop_bpf__attach(skeleton_.get()); error != 0) {
+    return fail(-error, "cannot attach the BPF programs", hint_for(-error));
+  }
+  return {};
+}
+
+void Probe::detach() { snoop_bpf__detach(skeleton_.get()); }
+
+Result<void> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
+  const int map = bpf_map__fd(skeleton_->maps.cgroups);
+  if (bpf_map_update_elem(map, &cgroup_id, &target, replace ? BPF_ANY : BPF_NOEXIST) != 0 && errno != EEXIST) {
+    return fail(errno, fmt::format("cannot trace the cgroup with id {}", cgroup_id));
+  }
+  return {};
+}
+
+Result<void> Probe::add_free_target(const snoop_target& target) {
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.free_targets), nullptr, &target, BPF_ANY) != 0) {
+    return fail(errno, "cannot set a target aside");
+  }
+  return {};
+}
+
+int Probe::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
+
+size_t Probe::drain(const RawHandler& handler) {
+  drain_state_->handler = &handler;
+  drain_state_->count = 0;
+  const int result = ring_buffer__consume(ring_.get());
+  if (result < 0) {
+    spdlog::error("reading the ring buffer failed: {}", strerrordesc_np(-result));
+  }
+  return drain_state_->count;
+}
+
+void Probe::ask_for_wakeup() { __atomic_store_n(&skeleton_->bss->reader_waits, 1, __ATOMIC_SEQ_CST); }
+
+snoop_target_stats Probe::target_stats(uint32_t slot) const {
+  std::vector<snoop_target_stats> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));
+  snoop_target_stats sum = {};
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.target_stats), &slot, per_cpu.data()) != 0) {
+    return sum;
+  }
+  for (const snoop_target_stats& stats : per_cpu) {
+    sum.events += stats.events;
+    sum.ring_full += stats.ring_full;
+    sum.path_unreadable += stats.path_unreadable;
+    sum.path_truncated += stats.path_truncated;
+    sum.base_unknown += stats.base_unknown;
+  }
+  return sum;
+}
+
+snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_stats; }
+
+uint64_t Probe::skipped_runs() const {
+  const auto& progs = skeleton_->progs;
+  return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_exec) +
+         recursion_misses(progs.on_cgroup_mkdir);
+}
+
+bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }
+
+std::string libbpf_version() { return fmt::format("{}.{}", libbpf_major_version(), libbpf_minor_version()); }
+
+uint64_t ring_size_at_least(uint64_t bytes) {
+  return std::max(std::bit_ceil(bytes), static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
+}
+
+}  // namespace snoop

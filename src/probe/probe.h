@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "event.h"
+
+struct snoop_bpf;
+struct ring_buffer;
+
+namespace snoop {
+
+struct ProbeOptions {
+  /// Size of the ring buffer in bytes: a power of two, a page or more.
+  uint64_t ring_size_bytes = 16ULL << 20;
+  /// false: every access makes a record, not only what is new.
+  bool first_sight_only = true;
+};
+
+/// Owns the kernel side: programs, maps, attachments. The only class that sees
+/// libbpf. Used from one thread.
+class Probe {
+ public:
+  using RawHandler = std::function<void(std::span<const std::byte>)>;
+
+  /// Loads the programs; nothing runs yet.
+  [[nodiscard]] static Result<Probe> load(const ProbeOptions& options);
+
+  Probe(Probe&&) noexcept;
+  Probe& operator=(Probe&&) noexcept;
+  ~Probe();
+
+  [[nodiscard]] Result<void> attach();
+  /// After this nothing more comes into the ring buffer.
+  void detach();
+
+  /// Traces a cgroup, or with target.id 0 only adopts what is made below it.
+  /// `replace` false: an entry that the kernel side made already stays.
+  [[nodiscard]] Result<void> add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace);
+  /// A target set aside for the next cgroup made below an adopting one.
+  [[nodiscard]] Result<void> add_free_target(const snoop_target& target);
+
+  /// File descriptor to poll, edge-triggered: readable after a wake-up.
+  [[nodiscard]] int ring_fd() const;
+  /// Hands every waiting record to `handler`; returns how many there were.
+  [[nodiscard]] size_t drain(const RawHandler& handler);
+  /// Asks the kernel side to wake the reader for the next record, whatever its
+  /// size; drain once more afterwards.
+  void ask_for_wakeup();
+
+  /// Sums over all CPUs.
+  [[nodiscard]] snoop_target_stats target_stats(uint32_t slot) const;
+  [[nodiscard]] snoop_global_stats global_stats() const;
+  /// Runs that the kernel left out, because the program was running on that CPU
+  /// already: each may have been an access.
+  [[nodiscard]] uint64_t skipped_runs() const;
+
+  /// Whether process ids in records are what /proc shows here.
+  [[nodiscard]] bool sees_same_pids() const;
+
+  /// How many targets there can be.
+  [[nodiscard]] static constexpr uint32_t max_targets() { return 4096; }
+
+ private:
+  struct SkeletonDeleter {
+    void operator()(snoop_bpf* skeleton) const;
+  };
+  struct RingDeleter {
+    void operator()(ring_buffer* ring) const;
+  };
+  struct DrainState;
+
+  explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
+
+  std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
+  std::unique_ptr<DrainState> drain_state_;
+  std::unique_ptr<ring_buffer, RingDeleter> ring_;
+};
+
+/// Version of the libbpf in use, as "1.1".
+[[nodiscard]] std::string libbpf_version();
+
+/// Rounds up to what a ring buffer can be.
+[[nodiscard]] uint64_t ring_size_at_least(uint64_t bytes);
+
+}  // namespace snoop

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/rules.h"
+
+namespace snoop {
+
+namespace {
+
+constexpr SyscallRow kRows[] = {
+#define SNOOP_ROW(name, x86_64, i386, arm64, op, path, dirfd, extra, path2, dirfd2) \
+  {#name, x86_64, i386, arm64, op, path, dirfd, extra, path2, dirfd2},
+    SNOOP_SYSCALLS(SNOOP_ROW, SNOOP_NO_SYSCALL, SNOOP_NO_ARG)
+#undef SNOOP_ROW
+};
+
+}  // namespace
+
+std::span<const SyscallRow> syscall_rows() { return kRows; }
+
+#if defined(__x86_64__)
+int native_number(const SyscallRow& row) { return row.x86_64; }
+int compat_number(const SyscallRow& row) { return row.i386; }
+#elif defined(__aarch64__)
+int native_number(const SyscallRow& row) { return row.arm64; }
+int compat_number(const SyscallRow&) { return SNOOP_NO_SYSCALL; }
+#else
+#error "snoop knows x86_64 and arm64"
+#endif
+
+}  // namespace snoop
