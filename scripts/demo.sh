@@ -4,7 +4,7 @@
 # Usage: scripts/demo.sh SNOOP
 set -eu
 
-snoop=${1:?usage: scripts/demo.sh SNOOP}
+snoop=$(realpath "${1:?usage: scripts/demo.sh SNOOP}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
