@@ -21,7 +21,9 @@ static __always_inline void hash_access(struct seen_key *key, const struct scrat
 
   key->hash[0] = cfg_hash_seed[0];
   key->hash[1] = cfg_hash_seed[1];
-  mix(key, ((__u64)scratch->event.target << 32) | ((__u64)scratch->event.type << 16) | len);
+  mix(key, ((__u64)scratch->event.target << 32) | ((__u64)scratch->event.type << 24) |
+               ((__u64)scratch->event.flags << 16) | len);
+  mix(key, (__u64)scratch->access.root.dentry);
   mix(key, base);
   mix(key, scratch->event.inode);
   mix(key, scratch->access.device);
@@ -85,7 +87,7 @@ __noinline int emit_access(__u32 which)
   struct access *access;
   struct seen_key key = {};
   __u64 *seen = NULL;
-  __u64 base;
+  __u64 base = 0;
   __u32 offset;
   __u32 start;
   __u32 base_len = 0;
@@ -98,8 +100,11 @@ __noinline int emit_access(__u32 which)
   stats = stats_of(access->slot);
   if (!stats)
     return 0;
-  base = scratch->event.flags & SNOOP_FLAG_RELATIVE ? place_identity(&access->base) : (__u64)access->root.dentry;
-  access->uncached = !cfg_first_sight_only || !base;
+  access->uncached = !cfg_first_sight_only;
+  if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
+    base = place_identity(&access->base);
+    access->uncached |= !base;
+  }
   if (!access->uncached) {
     hash_access(&key, scratch, base);
     seen = bpf_map_lookup_elem(&seen_paths, &key);
@@ -108,7 +113,7 @@ __noinline int emit_access(__u32 which)
   }
 
   offset = scratch->event.path_len;
-  if (scratch->event.flags & (SNOOP_FLAG_RELATIVE | SNOOP_FLAG_BASE_IS_RESULT)) {
+  if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
     start = offset;
     state = walk_up(&access->base, &access->root, which, &offset);
     if (state == WALK_CUT) {

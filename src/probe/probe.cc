@@ -175,6 +175,16 @@ Result<void> Probe::add_free_target(const snoop_target& target) {
   return {};
 }
 
+size_t Probe::traced_cgroups() const {
+  const int map = bpf_map__fd(skeleton_->maps.cgroups);
+  size_t count = 0;
+  uint64_t key = 0;
+  for (const void* previous = nullptr; bpf_map_get_next_key(map, previous, &key) == 0; previous = &key) {
+    count++;
+  }
+  return count;
+}
+
 int Probe::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
 
 size_t Probe::drain(const RawHandler& handler) {

@@ -45,6 +45,8 @@ class Probe {
   /// Traces a cgroup, or with target.id 0 only adopts what is made below it.
   /// `replace` false: an entry that the kernel side made already stays.
   [[nodiscard]] Result<void> add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace);
+  /// How many cgroups have an entry now.
+  [[nodiscard]] size_t traced_cgroups() const;
   /// A target set aside for the next cgroup made below an adopting one.
   [[nodiscard]] Result<void> add_free_target(const snoop_target& target);
 

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "harness.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+
+#include "pipeline/path.h"
+
+namespace snoop::testing {
+
+namespace {
+
+template <typename T>
+T value_of(Result<T> result) {
+  if (!result) {
+    throw std::runtime_error(result.error().message());
+  }
+  if constexpr (!std::is_void_v<T>) {
+    return std::move(*result);
+  }
+}
+
+}  // namespace
+
+Capture::Capture(ProbeOptions options) {
+  tree_ = value_of(CgroupTree::find());
+  cgroup_.emplace(
+      value_of(OwnedCgroup::create(*tree_, value_of(tree_->own()), fmt::format("snoop-kernel-{}", ::getpid()))));
+  probe_ = value_of(Probe::load(options));
+  value_of(probe_->attach());
+  value_of(probe_->add_cgroup(cgroup_->cgroup().id, kTarget, true));
+  loader_names_.set_root(kTarget.id, UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)));
+}
+
+std::vector<Access> Capture::run(const std::function<int()>& body) { return run_in(*cgroup_, body); }
+
+std::vector<Access> Capture::run_in(const OwnedCgroup& cgroup, const std::function<int()>& body) {
+  const int procs = value_of(cgroup.open_procs());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::write(procs, "0", 1) != 1) {
+      ::_exit(99);
+    }
+    ::_exit(body());
+  }
+  ::close(procs);
+  ::waitpid(child, &last_status_, 0);
+  return drain();
+}
+
+std::vector<Access> Capture::drain() {
+  std::vector<Access> accesses;
+  const Probe::RawHandler handler = [&](std::span<const std::byte> bytes) {
+    const std::optional<Record> record = decode(bytes);
+    ASSERT_TRUE(record.has_value());
+    if (record->event.type == SNOOP_EVENT_CGROUP) {
+      adopted_.emplace_back(record->path, record->event.target);
+      return;
+    }
+    if (std::optional<Access> access = to_access(*record, loader_names_)) {
+      accesses.push_back(std::move(*access));
+    }
+  };
+  static_cast<void>(probe_->drain(handler));
+  return accesses;
+}
+
+void KernelTest::SetUp() {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root, to load BPF programs";
+  }
+  if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
+    GTEST_SKIP() << "this kernel has no BTF";
+  }
+  const Result<CgroupTree> tree = CgroupTree::find();
+  if (!tree) {
+    GTEST_SKIP() << tree.error().message();
+  }
+  std::string pattern = "/tmp/snoop-kernel-XXXXXX";
+  directory_ = ::mkdtemp(pattern.data());
+  ASSERT_EQ(::chdir(directory_.c_str()), 0);
+  ::umask(0);
+}
+
+void KernelTest::TearDown() {
+  capture_.reset();
+  if (!directory_.empty()) {
+    ASSERT_EQ(::chdir("/"), 0);
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+}
+
+Capture& KernelTest::start(ProbeOptions options) {
+  capture_.reset();
+  capture_ = std::make_unique<Capture>(options);
+  return *capture_;
+}
+
+std::vector<Access> at(const std::vector<Access>& accesses, const std::string& path) {
+  std::vector<Access> found;
+  for (const Access& access : accesses) {
+    if (access.path == path) {
+      found.push_back(access);
+    }
+  }
+  return found;
+}
+
+std::vector<std::string> paths_of(const std::vector<Access>& accesses) {
+  std::vector<std::string> paths;
+  for (const Access& access : accesses) {
+    paths.push_back(access.path);
+  }
+  return paths;
+}
+
+std::vector<std::string> kinds_of(const Access& access) {
+  uint16_t kinds = 0;
+  for (int outcome = 0; outcome < SNOOP_OUTCOME_COUNT; outcome++) {
+    kinds |= kinds_with(access.seen, static_cast<snoop_outcome>(outcome));
+  }
+  std::vector<std::string> names;
+  for (const std::string_view name : kind_names(kinds)) {
+    names.emplace_back(name);
+  }
+  for (const std::string_view mode : open_mode_names(kinds)) {
+    names.push_back("open:" + std::string(mode));
+  }
+  return names;
+}
+
+void write_file(const std::string& path, const std::string& content, int mode) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (fd < 0 || ::write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size())) {
+    throw std::runtime_error("cannot write " + path);
+  }
+  ::close(fd);
+  ::chmod(path.c_str(), static_cast<mode_t>(mode));
+}
+
+}  // namespace snoop::testing

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what a program writes to the absolute path, on the real kernel.
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "harness.h"
+
+namespace snoop::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class PathTest : public KernelTest {
+ protected:
+  /// Opens a path, from wherever `before` has gone to, and returns what it was
+  /// recorded as.
+  std::vector<std::string> recorded(
+      const std::string& name, const std::function<void()>& before = [] {}) {
+    before_ = before;
+    const auto accesses = capture_->run([&] {
+      before();
+      return ::open(name.c_str(), O_RDONLY) >= 0 ? 0 : errno;
+    });
+    status_ = WEXITSTATUS(capture_->last_status());
+    std::vector<std::string> opened;
+    for (const Access& access : accesses) {
+      if (kinds_of(access)[0] == "open") {
+        opened.push_back(access.path);
+      }
+    }
+    return opened;
+  }
+  std::function<void()> before_;
+  int status_ = 0;
+};
+
+TEST_F(PathTest, SpellingsOfOneFile) {
+  std::filesystem::create_directories("a/b");
+  write_file("a/b/c");
+  start();
+  for (const std::string& name : {std::string("a/b/c"), std::string("./a/./b//c"), std::string("a/../a/b/c"),
+                                  path("a/b/c"), "/" + path("a/b/../b/c"), std::string("a/b/c/")}) {
+    EXPECT_THAT(recorded(name), ElementsAre(path("a/b/c"))) << name;
+  }
+  EXPECT_THAT(recorded("a/b/"), ElementsAre(path("a/b")));
+  EXPECT_THAT(recorded("."), ElementsAre(directory()));
+  EXPECT_THAT(recorded("/"), ElementsAre("/"));
+  EXPECT_THAT(recorded("/.."), ElementsAre("/"));
+}
+
+TEST_F(PathTest, DescriptorsZeroToTwo) {
+  std::filesystem::create_directory("sub");
+  write_file("sub/name");
+  Capture& capture = start();
+  for (const int number : {0, 1, 2}) {
+    const auto accesses = capture.run([&] {
+      const int fd = ::open("sub", O_RDONLY | O_DIRECTORY);
+      ::dup2(fd, number);
+      return ::openat(number, "name", O_WRONLY | (number << 20)) >= 0 ? 0 : errno;
+    });
+    static_cast<void>(accesses);
+    EXPECT_EQ(capture.last_status(), 0);
+  }
+  const auto accesses = capture.run([] {
+    ::close(2);
+    ::open("sub", O_RDONLY | O_DIRECTORY);
+    return ::faccessat(2, "name", W_OK, 0) == 0 ? 0 : errno;
+  });
+  EXPECT_THAT(paths_of(accesses), Contains(path("sub/name")));
+}
+
+TEST_F(PathTest, LongPathsAndComponents) {
+  start();
+  const std::string component(255, 'x');
+  ASSERT_EQ(::mkdir(component.c_str(), 0755), 0);
+  write_file(component + "/" + component);
+  EXPECT_THAT(recorded(component + "/" + component), ElementsAre(path(component + "/" + component)));
+
+  std::string longest = directory();
+  while (longest.size() + 2 <= 4095) {
+    longest += "/.";
+  }
+  longest.resize(4095, '/');
+  EXPECT_THAT(recorded(longest), ElementsAre(directory()));
+  EXPECT_EQ(status_, 0);
+  EXPECT_THAT(recorded(longest + "/"), IsEmpty()) << "too long for the kernel: no access";
+  EXPECT_EQ(status_, ENAMETOOLONG);
+}
+
+TEST_F(PathTest, DeepWorkingDirectory) {
+  start();
+  for (const int depth : {21, 81, 257, 2049}) {
+    std::string expected = directory();
+    for (int i = 0; i < depth; i++) {
+      expected += "/d";
+    }
+    const auto go_deep = [depth] {
+      for (int i = 0; i < depth; i++) {
+        ::mkdir("d", 0755);
+        if (::chdir("d") != 0) {
+          ::_exit(98);
+        }
+      }
+    };
+    const auto paths = recorded("name", go_deep);
+    EXPECT_THAT(paths, ElementsAre(expected + "/name")) << depth;
+    EXPECT_EQ(status_, ENOENT);
+  }
+  EXPECT_EQ(capture_->stats().path_truncated, 0U);
+  EXPECT_EQ(capture_->stats().base_unknown, 0U);
+}
+
+TEST_F(PathTest, TooDeepIsCountedNotCut) {
+  Capture& capture = start();
+  const std::string component(200, 'y');
+  const auto accesses = capture.run([&] {
+    for (int i = 0; i < 60; i++) {
+      if (::mkdir(component.c_str(), 0755) != 0 || ::chdir(component.c_str()) != 0) {
+        return 98;
+      }
+    }
+    return ::open("name", O_RDONLY) >= 0 ? 0 : errno;
+  });
+  EXPECT_EQ(WEXITSTATUS(capture.last_status()), ENOENT);
+  EXPECT_GT(capture.stats().path_truncated, 0U);
+  for (const std::string& used : paths_of(accesses)) {
+    EXPECT_TRUE(used.starts_with(directory())) << "a cut path that looks whole: " << used;
+  }
+  EXPECT_EQ(capture.stats().base_unknown, 0U);
+  EXPECT_EQ(capture.stats().ring_full, 0U);
+  EXPECT_EQ(capture.stats().events, accesses.size() + capture.stats().path_truncated);
+}
+
+TEST_F(PathTest, ChangeOfDirectory) {
+  std::filesystem::create_directories("real/deep");
+  std::filesystem::create_directory_symlink("real/deep", "link");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    // The first one is known because the fork was seen or because the name
+    // fits; the others because the one before was seen.
+    const bool good = ::chdir("real") == 0 && ::chdir("..") == 0 && ::chdir("link") == 0 && ::chdir("../..") == 0;
+    return good ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_EQ(accesses[0].path, path("real"));
+  EXPECT_EQ(accesses[1].path, directory());
+  EXPECT_EQ(accesses[2].path, path("link")) << "the name of the link, not where it leads";
+  EXPECT_EQ(capture.stats().base_unknown, 0U);
+}
+
+TEST_F(PathTest, SameNameOneLevelDown) {
+  std::filesystem::create_directories("same/same");
+  Capture& capture = start();
+  const auto accesses = capture.run([] { return ::chdir("same") == 0 && ::chdir("same") == 0 ? 0 : errno; });
+  EXPECT_THAT(paths_of(accesses), ElementsAre(path("same"), path("same/same")));
+}
+
+TEST_F(PathTest, SameDirectorySeenFromTwoRoots) {
+  std::filesystem::create_directories("jail/sub");
+  write_file("jail/sub/name");
+  Capture& capture = start();
+  const auto outside = capture.run([] { return ::chdir("jail/sub") == 0 && ::access("name", F_OK) == 0 ? 0 : errno; });
+  EXPECT_THAT(paths_of(outside), Contains(path("jail/sub/name")));
+  const auto inside = capture.run(
+      [] { return ::chroot("jail") == 0 && ::chdir("/sub") == 0 && ::access("name", F_OK) == 0 ? 0 : errno; });
+  EXPECT_THAT(paths_of(inside), Contains("/sub/name"));
+}
+
+TEST_F(PathTest, ChangeOfDirectoryInAChild) {
+  std::filesystem::create_directories("real/deep");
+  std::filesystem::create_directory_symlink("real/deep", "link");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::_exit(::chdir("link") == 0 ? 0 : errno);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return status;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  ASSERT_FALSE(accesses.empty());
+  EXPECT_EQ(accesses[0].path, path("link"));
+}
+
+TEST_F(PathTest, ChangeRoot) {
+  std::filesystem::create_directories("jail/inside");
+  write_file("jail/inside/name");
+  start();
+  EXPECT_THAT(recorded("/inside/name",
+                       [] {
+                         if (::chroot("jail") != 0 || ::chdir("/") != 0) {
+                           ::_exit(98);
+                         }
+                       }),
+              ElementsAre("/inside/name"))
+      << "as the program sees it";
+  EXPECT_THAT(recorded("name",
+                       [] {
+                         if (::chroot("jail") != 0 || ::chdir("/inside") != 0) {
+                           ::_exit(98);
+                         }
+                       }),
+              ElementsAre("/inside/name"));
+  // The path of the chroot itself belongs to the former root.
+  Capture& capture = *capture_;
+  const auto accesses = capture.run([] { return ::chdir("jail") == 0 && ::chroot("inside") == 0 ? 0 : errno; });
+  EXPECT_THAT(paths_of(accesses), Contains(path("jail/inside")));
+}
+
+TEST_F(PathTest, MountNamespaceAndBindMount) {
+  std::filesystem::create_directories("a/b");
+  std::filesystem::create_directory("mnt");
+  write_file("a/b/name");
+  start();
+  const auto mount_and_enter = [] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("a", "mnt", nullptr, MS_BIND, nullptr) != 0 || ::chdir("mnt/b") != 0) {
+      ::_exit(98);
+    }
+  };
+  EXPECT_THAT(recorded("name", mount_and_enter), ElementsAre(path("mnt/b/name")));
+  EXPECT_EQ(status_, 0);
+}
+
+TEST_F(PathTest, DeletedWorkingDirectory) {
+  start();
+  const auto vanish = [] {
+    if (::mkdir("gone", 0755) != 0 || ::chdir("gone") != 0 || ::rmdir("../gone") != 0) {
+      ::_exit(98);
+    }
+  };
+  EXPECT_THAT(recorded("name", vanish), ElementsAre(path("gone/name")));
+  EXPECT_EQ(status_, ENOENT);
+}
+
+TEST_F(PathTest, RenamedDirectoryIsNotRemembered) {
+  std::filesystem::create_directories("before/sub");
+  write_file("before/sub/name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const int fd = ::open("before/sub", O_PATH | O_DIRECTORY);
+    const bool good =
+        ::openat(fd, "name", O_RDONLY) >= 0 && ::rename("before", "after") == 0 && ::openat(fd, "name", O_RDONLY) >= 0;
+    return good ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), Contains(path("before/sub/name")));
+  EXPECT_THAT(paths_of(accesses), Contains(path("after/sub/name")));
+}
+
+TEST_F(PathTest, LinkThatLeadsElsewhereLater) {
+  write_file("one");
+  write_file("two");
+  std::filesystem::create_symlink("one", "current");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const bool good = ::open("current", O_RDONLY) >= 0 && ::unlink("current") == 0 &&
+                      ::symlink("two", "current") == 0 && ::open("current", O_RDONLY) >= 0;
+    return good ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  std::vector<std::string> resolved;
+  for (const Access& access : at(accesses, path("current"))) {
+    if (!access.resolved.empty()) {
+      resolved.push_back(access.resolved);
+    }
+  }
+  EXPECT_THAT(resolved, ElementsAre(path("one"), path("two")));
+}
+
+TEST_F(PathTest, ResolveInRoot) {
+  std::filesystem::create_directories("root/sub");
+  write_file("root/sub/name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const int root = ::open("root", O_PATH | O_DIRECTORY);
+    open_how how = {};
+    how.resolve = RESOLVE_IN_ROOT;
+    return ::syscall(SYS_openat2, root, "/../sub/name", &how, sizeof(how)) >= 0 ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), Contains(path("root/sub/name")));
+}
+
+TEST_F(PathTest, AnyBytes) {
+  start();
+  for (const std::string& name : {std::string("new\nline"), std::string("quo\"te"), std::string("\xFF\xFE"),
+                                  std::string("\x1b[31m"), std::string("⋯*")}) {
+    write_file(name);
+    EXPECT_THAT(recorded(name), ElementsAre(path(name)));
+  }
+}
+
+TEST_F(PathTest, StringInAFreshPageOfAFile) {
+  // The page of the string was never touched by the program itself.
+  std::string content(8192, '\0');
+  std::strcpy(content.data() + 4096, "name-in-a-fresh-page");
+  write_file("strings", content);
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const int fd = ::open("strings", O_RDONLY);
+    const auto* memory = static_cast<const char*>(::mmap(nullptr, 8192, PROT_READ, MAP_PRIVATE, fd, 0));
+    ::madvise(const_cast<char*>(memory), 8192, MADV_RANDOM);
+    return ::access(memory + 4096, F_OK) == 0 ? 0 : errno;
+  });
+  EXPECT_THAT(paths_of(accesses), Contains(path("name-in-a-fresh-page")));
+  EXPECT_EQ(capture.stats().path_unreadable, 0U);
+}
+
+TEST_F(PathTest, StringAtTheEndOfMapping) {
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    auto* memory =
+        static_cast<char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ::munmap(memory + 4096, 4096);
+    char* end = memory + 4096 - sizeof("border");
+    std::memcpy(end, "border", sizeof("border"));
+    return ::access(end, F_OK) == 0 ? 0 : errno;
+  });
+  EXPECT_THAT(paths_of(accesses), Contains(path("border")));
+}
+
+TEST_F(PathTest, ReadlinkOverItsOwnPathIsCounted) {
+  std::filesystem::create_symlink("somewhere/else", "link");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    char buffer[64] = "link";
+    return ::syscall(SYS_readlinkat, AT_FDCWD, buffer, buffer, sizeof(buffer)) > 0 ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
+  EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+TEST_F(PathTest, BadDescriptorIsNoAccess) {
+  Capture& capture = start();
+  const auto accesses = capture.run([] { return ::openat(999, "name", O_RDONLY) < 0 ? errno : 0; });
+  EXPECT_EQ(WEXITSTATUS(capture.last_status()), EBADF);
+  EXPECT_THAT(accesses, IsEmpty());
+  EXPECT_EQ(capture.stats().base_unknown, 0U);
+}
+
+}  // namespace
+}  // namespace snoop::testing
