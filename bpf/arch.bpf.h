@@ -13,7 +13,10 @@ enum { ABI_NATIVE = 0, ABI_COMPAT = 1, ABI_COUNT = 2 };
 /* arch/x86/include/asm/thread_info.h: set from a 32-bit entry to its exit. */
 #define TS_COMPAT 0x0002
 
-static __always_inline __u64 syscall_number(const struct pt_regs *regs) { return regs->orig_ax; }
+static __always_inline __u64 syscall_number(const struct pt_regs *regs)
+{
+  return regs->orig_ax;
+}
 
 static __always_inline int task_abi(const struct task_struct *task)
 {
@@ -42,14 +45,20 @@ static __always_inline __u64 syscall_arg(const struct pt_regs *regs, int abi, __
   }
 }
 
-static __always_inline __u64 user_ip(const struct pt_regs *regs) { return regs->ip; }
+static __always_inline __u64 user_ip(const struct pt_regs *regs)
+{
+  return regs->ip;
+}
 
 #elif defined(__TARGET_ARCH_arm64)
 
 /* arch/arm64/include/asm/thread_info.h */
 #define TIF_32BIT 22
 
-static __always_inline __u64 syscall_number(const struct pt_regs *regs) { return (__u32)regs->syscallno; }
+static __always_inline __u64 syscall_number(const struct pt_regs *regs)
+{
+  return (__u32)regs->syscallno;
+}
 
 static __always_inline int task_abi(const struct task_struct *task)
 {
@@ -69,7 +78,10 @@ static __always_inline __u64 syscall_arg(const struct pt_regs *regs, int abi, __
   }
 }
 
-static __always_inline __u64 user_ip(const struct pt_regs *regs) { return regs->pc; }
+static __always_inline __u64 user_ip(const struct pt_regs *regs)
+{
+  return regs->pc;
+}
 
 #endif
 

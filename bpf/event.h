@@ -33,7 +33,7 @@ enum snoop_outcome {
 };
 
 /* Bit of a kind with an outcome in a "seen" mask. */
-#define SNOOP_SEEN_SHIFT(outcome) ((outcome) * 16)
+#define SNOOP_SEEN_SHIFT(outcome) ((outcome)*16)
 
 enum snoop_event_type {
   SNOOP_EVENT_ACCESS = 1,
@@ -71,17 +71,17 @@ enum snoop_event_flag {
  *   resolved  resolved_len bytes: the same for the file that was opened
  */
 struct snoop_event {
-  __u32 size;        /* bytes, this header included */
-  __u16 type;        /* enum snoop_event_type */
-  __u16 flags;       /* enum snoop_event_flag */
-  __u64 time_ns;     /* CLOCK_BOOTTIME */
-  __u64 cgroup_id;   /* inode number of the task's cgroup2 directory */
-  __u64 seen;        /* kinds, shifted by the outcome */
-  __u64 inode;       /* of the opened or executed file; 0: not known */
-  __u32 target;      /* struct snoop_target id */
-  __u32 pid;         /* process (thread group), in the initial pid namespace */
-  __u32 tid;         /* thread, likewise */
-  __s32 result;      /* what the call returned: 0 or more, or -errno */
+  __u32 size;      /* bytes, this header included */
+  __u16 type;      /* enum snoop_event_type */
+  __u16 flags;     /* enum snoop_event_flag */
+  __u64 time_ns;   /* CLOCK_BOOTTIME */
+  __u64 cgroup_id; /* inode number of the task's cgroup2 directory */
+  __u64 seen;      /* kinds, shifted by the outcome */
+  __u64 inode;     /* of the opened or executed file; 0: not known */
+  __u32 target;    /* struct snoop_target id */
+  __u32 pid;       /* process (thread group), in the initial pid namespace */
+  __u32 tid;       /* thread, likewise */
+  __s32 result;    /* what the call returned: 0 or more, or -errno */
   __u16 path_len;
   __u16 base_len;
   __u16 resolved_len;

@@ -11,7 +11,7 @@
 /* Settings: constants once the programs are loaded. */
 const volatile struct snoop_syscall_rule cfg_rules[ABI_COUNT][SNOOP_MAX_SYSCALL] = {};
 /* 0: every access makes a record (snoop trace). */
-const volatile bool cfg_first_sight_only = true;
+const volatile __u32 cfg_first_sight_only = 1;
 /* So that nobody can make two paths share a hash on purpose. */
 const volatile __u64 cfg_hash_seed[2] = {};
 /* The reader is woken when this much is gathered. */

@@ -216,24 +216,15 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
       scratch->event.flags |= SNOOP_FLAG_IN_ROOT;
     break;
   }
-  case SNOOP_OP_CREAT:
-    kinds = KIND(WRITE);
-    break;
-  case SNOOP_OP_EXEC:
-    kinds = KIND(EXEC);
-    break;
-  case SNOOP_OP_ACCESS:
-    kinds = KIND(ACCESS);
-    break;
+  case SNOOP_OP_CREAT: kinds = KIND(WRITE); break;
+  case SNOOP_OP_EXEC: kinds = KIND(EXEC); break;
+  case SNOOP_OP_ACCESS: kinds = KIND(ACCESS); break;
   case SNOOP_OP_READLINK:
     kinds = KIND(READLINK);
     scratch->access.result_buffer = syscall_arg(regs, abi, rule->extra);
     break;
-  case SNOOP_OP_CHANGE:
-    kinds = KIND(CHANGE);
-    break;
-  default:
-    kinds = KIND(STAT);
+  case SNOOP_OP_CHANGE: kinds = KIND(CHANGE); break;
+  default: kinds = KIND(STAT);
   }
 
   if (ret >= 0 && op <= SNOOP_OP_OPENAT2) {
@@ -424,7 +415,10 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 }
 
 /* cgroup2 is the default hierarchy, which is number 0 (kernel/cgroup/cgroup.c). */
-static __always_inline bool is_cgroup2(struct cgroup *cgroup) { return cgroup->root->hierarchy_id == 0; }
+static __always_inline bool is_cgroup2(struct cgroup *cgroup)
+{
+  return cgroup->root->hierarchy_id == 0;
+}
 
 /* A cgroup below a target belongs to it before its first process runs. */
 SEC("tp_btf/cgroup_mkdir")

@@ -39,8 +39,8 @@ enum snoop_syscall_op {
 
 /* A row of the table, as the kernel side has it. */
 struct snoop_syscall_rule {
-  __u8 op;    /* enum snoop_syscall_op */
-  __u8 path;  /* argument numbers, SNOOP_NO_ARG where there is none */
+  __u8 op;   /* enum snoop_syscall_op */
+  __u8 path; /* argument numbers, SNOOP_NO_ARG where there is none */
   __u8 dirfd;
   __u8 extra;
   __u8 path2;

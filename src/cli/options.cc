@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/options.h"
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
@@ -186,7 +187,7 @@ std::vector<std::string> with_environment(std::vector<std::string> arguments, co
         values = CLI::detail::split(value, ',');
       }
       for (const std::string& one : values) {
-        added.push_back(flag + "=" + one);
+        added.push_back(fmt::format("{}={}", flag, one));
       }
     }
     arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, added.begin(), added.end());

@@ -118,7 +118,7 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   snoop_bpf& skeleton = *probe.skeleton_;
 
   fill_rules(skeleton.rodata->cfg_rules);
-  skeleton.rodata->cfg_first_sight_only = options.first_sight_only;
+  skeleton.rodata->cfg_first_sight_only = options.first_sight_only ? 1 : 0;
   skeleton.rodata->cfg_wakeup_bytes = options.ring_size_bytes / 4;
   if (::getrandom(skeleton.rodata->cfg_hash_seed, sizeof(skeleton.rodata->cfg_hash_seed), 0) < 0) {
     return fail(errno, "getrandom");

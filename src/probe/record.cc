@@ -16,7 +16,8 @@ bool is_name_list(std::string_view names) {
   if (names.empty()) {
     return true;
   }
-  return names.front() != '\0' && names.back() == '\0' && names.find(std::string_view("\0\0", 2)) == names.npos;
+  return names.front() != '\0' && names.back() == '\0' &&
+         names.find(std::string_view("\0\0", 2)) == std::string_view::npos;
 }
 
 }  // namespace

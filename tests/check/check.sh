@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# check.sh format|tidy|shell|spdx BUILD_DIR: checks the form of the sources, from
+# the top of the tree. Exit 77: skipped.
+set -euo pipefail
+
+need() {
+  command -v "$1" >/dev/null || { echo "skipped: $1 is not installed"; exit 77; }
+}
+# Tracked and new files, not those that git ignores.
+files() { git ls-files --cached --others --exclude-standard "$@" | while read -r f; do [ -e "$f" ] && echo "$f"; done; }
+
+case "$1" in
+  format)
+    need clang-format
+    files '*.h' '*.cc' '*.c' | xargs clang-format --dry-run --Werror
+    ;;
+  tidy)
+    need clang-tidy
+    # The sanitizers' flags change nothing for the checker, and are gcc's.
+    files 'src/*.cc' | xargs -n 4 -P "$(nproc)" clang-tidy --quiet -p "$2" --extra-arg=-Wno-unknown-warning-option 2>&1 |
+      { grep -vE '^[0-9]+ warnings? generated|^Suppressed|^Use -header-filter' || true; } | tee "$2/tidy.log"
+    ! grep -qE 'warning:|error:' "$2/tidy.log"
+    ;;
+  shell)
+    need shellcheck
+    { files '*.sh'; echo .ci/run; } | xargs shellcheck
+    ;;
+  spdx)
+    missing=$(files '*.h' '*.cc' '*.c' '*.py' '*.sh' '*CMakeLists.txt' '*.cmake' '*.yaml' Makefile Dockerfile .ci/run |
+      xargs grep -L 'SPDX-License-Identifier:' || true)
+    [ -z "$missing" ] || { echo "no SPDX line in:"; echo "$missing"; exit 1; }
+    ;;
+  *)
+    echo "check.sh: no such check: $1" >&2
+    exit 2
+    ;;
+esac
