@@ -248,9 +248,16 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
 }
 
 void Session::on_new_cgroup(const Record& record) {
-  const std::string path(record.path);
   if (recorder_.find(record.event.target) != nullptr) {
     return;
+  }
+  std::string path(record.path);
+  if (const Result<Cgroup> cgroup = tree_.at_kernel_path(path, record.event.cgroup_id)) {
+    above_mount_ = path.substr(0, path.size() - cgroup->path.size());
+  }
+  // What is gone already stood below the same directory as the others.
+  if (path.starts_with(above_mount_ + "/")) {
+    path.erase(0, above_mount_.size());
   }
   snoop_target target = {};
   target.id = record.event.target;

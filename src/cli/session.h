@@ -79,6 +79,8 @@ class Session {
   Recorder recorder_;
   LoaderNames loader_names_;
   std::unique_ptr<RingReader> reader_;
+  /// Where the cgroup2 mount begins, as the kernel sees it; empty: at the root, or not known yet.
+  std::string above_mount_;
   uint32_t targets_used_ = 0;
   uint64_t undecodable_ = 0;
   WallTime started_at_ = 0;

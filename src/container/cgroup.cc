@@ -105,6 +105,16 @@ Result<Cgroup> CgroupTree::at(const std::string& path) const {
   return cgroup;
 }
 
+Result<Cgroup> CgroupTree::at_kernel_path(const std::string& path, uint64_t id) const {
+  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    Result<Cgroup> cgroup = at(path.substr(slash));
+    if (cgroup && cgroup->id == id) {
+      return cgroup;
+    }
+  }
+  return fail(ENOENT, fmt::format("cgroup {}", path));
+}
+
 Result<Cgroup> CgroupTree::named(const std::string& name) const {
   const auto tree_path = [](std::string path) {
     while (path.size() > 1 && path.back() == '/') {

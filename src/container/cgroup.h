@@ -33,6 +33,9 @@ class CgroupTree {
   [[nodiscard]] Result<Cgroup> named(const std::string& name) const;
   /// By its path in the tree.
   [[nodiscard]] Result<Cgroup> at(const std::string& path) const;
+  /// By its id and the path that the kernel gives it, which begins at the root
+  /// of the hierarchy: in a cgroup namespace the mount begins further down.
+  [[nodiscard]] Result<Cgroup> at_kernel_path(const std::string& path, uint64_t id) const;
   /// This process's own.
   [[nodiscard]] Result<Cgroup> own() const;
   /// One level below, sorted by path. What vanishes meanwhile is left out.
