@@ -5,6 +5,7 @@ A test traces only cgroups that it made. Nothing here waits for a fixed time: ev
 """
 
 import base64
+import datetime
 import json
 import os
 import pathlib
@@ -126,13 +127,16 @@ class Cgroup:
 _WORKER = r"""
 import os, sys
 for line in sys.stdin.buffer:
+    times, *paths = line.split()
+    paths = [bytes.fromhex(path.decode()) for path in paths]
     done = 0
-    for path in line.split():
-        try:
-            os.close(os.open(bytes.fromhex(path.decode()), os.O_RDONLY))
-            done += 1
-        except OSError:
-            pass
+    for _ in range(int(times)):
+        for path in paths:
+            try:
+                os.close(os.open(path, os.O_RDONLY))
+                done += 1
+            except OSError:
+                pass
     print(done, flush=True)
 """
 
@@ -145,16 +149,16 @@ class Worker:
                                     stdout=subprocess.PIPE)
         self.open([])  # it is there, and has used all that it needs to be there
 
-    def start_open(self, paths):
-        self.process.stdin.write(b" ".join(os.fsencode(path).hex().encode() for path in paths) + b"\n")
+    def start_open(self, paths, times=1):
+        self.process.stdin.write(b" ".join([b"%d" % times, *(path.hex().encode() for path in paths)]) + b"\n")
         self.process.stdin.flush()
 
     def finish_open(self):
         return int(self.process.stdout.readline())
 
-    def open(self, paths):
+    def open(self, paths, times=1):
         """How many of them could be opened."""
-        self.start_open(paths)
+        self.start_open(paths, times)
         return self.finish_open()
 
     def close(self):
@@ -174,6 +178,11 @@ def unbytes(record, key):
     if key + "_base64" in record:
         return base64.b64decode(record[key + "_base64"], validate=True)
     return record[key].encode()
+
+
+def seconds(time_text):
+    """A time of a report, as time.time() counts."""
+    return datetime.datetime.fromisoformat(time_text.replace("Z", "+00:00")).timestamp()
 
 
 class Report:
@@ -315,15 +324,19 @@ class Recorder(Background):
 
     def __init__(self, scratch, *args, report=None, interval="1h", **options):
         self.report_path = pathlib.Path(report or scratch / "report.json")
+        self.former = self.version()
         super().__init__(scratch, "record", "--report", self.report_path, f"--interval={interval}", *args, **options)
 
     def wait_until_ready(self):
-        self.wait_for(self.report_path.exists, "the first report")
+        self.wait_for(lambda: self.version() != self.former, "the first report")
         return self
 
     def version(self):
-        """What is another after each report."""
-        info = self.report_path.stat()
+        """What is another after each report; None: there is none."""
+        try:
+            info = self.report_path.stat()
+        except FileNotFoundError:
+            return None
         return info.st_ino, info.st_mtime_ns
 
     def report(self):
