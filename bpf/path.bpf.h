@@ -14,34 +14,42 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
   return mnt ? (void *)mnt - bpf_core_field_offset(struct mount, mnt) : NULL;
 }
 
+/*
+ * Two ways to follow a pointer. What hangs on a task that the program was given
+ * (its fs_struct, its table of files) is of a type that the verifier knows:
+ * plain loads. What was read out of memory (an open file, a dentry) is a number
+ * to it: bpf_probe_read_kernel, by BPF_CORE_READ, which costs a call.
+ */
 static __always_inline void place_of_file(struct place *place, struct file *file)
 {
-  place->dentry = BPF_CORE_READ(file, f_path.dentry);
-  place->mnt = mount_of(BPF_CORE_READ(file, f_path.mnt));
+  struct path path;
+
+  bpf_core_read(&path, sizeof(path), &file->f_path);
+  place->dentry = path.dentry;
+  place->mnt = mount_of(path.mnt);
 }
 
 static __always_inline void place_of_cwd(struct place *place, struct fs_struct *fs)
 {
-  place->dentry = BPF_CORE_READ(fs, pwd.dentry);
-  place->mnt = mount_of(BPF_CORE_READ(fs, pwd.mnt));
+  place->dentry = fs->pwd.dentry;
+  place->mnt = mount_of(fs->pwd.mnt);
 }
 
 static __always_inline void place_of_root(struct place *place, struct fs_struct *fs)
 {
-  place->dentry = BPF_CORE_READ(fs, root.dentry);
-  place->mnt = mount_of(BPF_CORE_READ(fs, root.mnt));
+  place->dentry = fs->root.dentry;
+  place->mnt = mount_of(fs->root.mnt);
 }
 
 /* The open file behind a descriptor; NULL: there is none. */
 static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 fd)
 {
-  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-  struct file **files = BPF_CORE_READ(table, fd);
+  struct fdtable *table = task->files->fdt;
   struct file *file = NULL;
 
-  if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds))
+  if (fd < 0 || (__u32)fd >= table->max_fds)
     return NULL;
-  bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+  bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
   return file;
 }
 

@@ -102,8 +102,8 @@ static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 re
  * is known from the registers stands in the scratch space already. */
 __noinline int on_path(__u32 which, __u32 op)
 {
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct fs_struct *fs = BPF_CORE_READ(task, fs);
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct fs_struct *fs = task->fs;
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats;
   struct access *access;
@@ -189,7 +189,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
     return 0;
   if (op == SNOOP_OP_REBASE) {
     if (ret >= 0)
-      remember_cwd(BPF_CORE_READ(task, fs));
+      remember_cwd(task->fs);
     return 0;
   }
   if (op == SNOOP_OP_EXEC && ret >= 0)
@@ -246,7 +246,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 
   on_path(SCRATCH_SYSCALL, op);
   if (op == SNOOP_OP_CHDIR && ret == 0)
-    remember_cwd(BPF_CORE_READ(task, fs));
+    remember_cwd(task->fs);
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = syscall_arg(regs, abi, rule->path2);
     scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd2);
@@ -299,7 +299,7 @@ static __always_inline void set_cwd_base(struct scratch *scratch, struct fs_stru
  */
 static __always_inline bool read_fd_path(struct scratch *scratch, const char *fdpath, bool is_script)
 {
-  struct task_struct *task = (void *)bpf_get_current_task();
+  struct task_struct *task = bpf_get_current_task_btf();
   struct access *access = &scratch->access;
   struct file *dir;
   char digits[FD_PATH_DIGITS + 2] = {};
@@ -359,7 +359,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   scratch = start_access(SCRATCH_EXEC, target, cgroup_id);
   if (!scratch)
     return 0;
-  fs = BPF_CORE_READ(task, fs);
+  fs = task->fs;
   remember_cwd(fs);
   place_of_root(&scratch->access.root, fs);
   image = bprm->file;
