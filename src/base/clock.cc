@@ -24,12 +24,16 @@ int64_t read_clock(clockid_t clock) {
 WallTime wall_now() { return read_clock(CLOCK_REALTIME); }
 
 WallTime wall_from_boottime(uint64_t boottime_ns) {
-  return read_clock(CLOCK_REALTIME) - read_clock(CLOCK_BOOTTIME) + static_cast<int64_t>(boottime_ns);
+  // Wraps around for a reading that cannot be, instead of overflowing.
+  const auto booted = static_cast<uint64_t>(read_clock(CLOCK_REALTIME) - read_clock(CLOCK_BOOTTIME));
+  return static_cast<WallTime>(booted + boottime_ns);
 }
 
 std::string rfc3339(WallTime time) {
-  const time_t seconds = time / kNanosPerSecond;
-  const int64_t millis = time % kNanosPerSecond / kNanosPerMilli;
+  // Rounded down, also before 1970.
+  const int64_t rest = (time % kNanosPerSecond + kNanosPerSecond) % kNanosPerSecond;
+  const time_t seconds = time / kNanosPerSecond - (time % kNanosPerSecond < 0 ? 1 : 0);
+  const int64_t millis = rest / kNanosPerMilli;
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), millis);
 }
 
