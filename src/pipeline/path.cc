@@ -80,10 +80,13 @@ std::string absolute_from_result(std::string_view result, std::string_view path)
 
 bool is_excluded(std::string_view path, std::span<const std::string> prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view prefix) {
+    if (prefix.empty()) {
+      return false;
+    }
     while (prefix.ends_with('/')) {
       prefix.remove_suffix(1);
     }
-    return path.size() > prefix.size() && path.starts_with(prefix) && path[prefix.size()] == '/';
+    return path.size() > prefix.size() + 1 && path.starts_with(prefix) && path[prefix.size()] == '/';
   });
 }
 

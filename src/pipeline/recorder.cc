@@ -24,6 +24,7 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
                       .target = target.id,
                       .slot = target.slot,
                       .observed_from = wall_now(),
+                      .only_if_used = false,
                       .total_events = 0,
                       .losses = {},
                       .base_unknown_here = 0,
@@ -50,7 +51,7 @@ void Recorder::add(const Access& access) {
     return;
   }
   AccessStore::Added added = container->files.add(access.path, access.resolved, access.seen);
-  if (added == AccessStore::Added::kOtherFile) {
+  if (added == AccessStore::Added::kOtherFile && !is_excluded(access.resolved, options_.exclude)) {
     // One path, now another file: the second stands under its own name.
     added = container->files.add(access.resolved, access.resolved, access.seen);
   }
