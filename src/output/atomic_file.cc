@@ -26,8 +26,26 @@ std::string hint_for(int code, const std::string& directory) {
     case EDQUOT:
       return "make room on that file system";
     default:
-      return {};
+      return "name another file with --report";
   }
+}
+
+/// 0, or why the file that a report would replace must stay: a directory, or a
+/// device, FIFO or socket, also behind a symbolic link (/dev/stdout).
+int replaceable(int dir, const std::string& name) {
+  for (const int flags : {AT_SYMLINK_NOFOLLOW, 0}) {
+    struct stat info = {};
+    if (::fstatat(dir, name.c_str(), &info, flags) != 0) {
+      return errno == ENAMETOOLONG ? errno : 0;
+    }
+    if (S_ISDIR(info.st_mode) && flags != 0) {
+      return EISDIR;
+    }
+    if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode) && !S_ISDIR(info.st_mode)) {
+      return ENOTSUP;
+    }
+  }
+  return 0;
 }
 
 }  // namespace
@@ -36,22 +54,21 @@ Result<void> write_atomically(const std::string& path, const std::function<void(
   const size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (name.empty()) {
-    return fail(EISDIR, fmt::format("cannot write {}", path));
-  }
   const std::string temporary = "." + name + ".tmp";
   const auto failed = [&](int code) {
     return fail(code, fmt::format("cannot write {}", path), hint_for(code, directory));
   };
+  if (name.empty()) {
+    return failed(EISDIR);
+  }
 
   // Everything by a handle on the directory: it may be moved meanwhile.
   const UniqueFd dir(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir) {
     return failed(errno);
   }
-  struct stat info = {};
-  if (::fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode)) {
-    return failed(EISDIR);
+  if (const int code = replaceable(dir.get(), name); code != 0) {
+    return failed(code);
   }
   ::unlinkat(dir.get(), temporary.c_str(), 0);
   UniqueFd fd(::openat(dir.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));

@@ -14,7 +14,8 @@ namespace snoop {
 /// error the old one stays, and no temporary file.
 ///
 /// The temporary file stands beside it, as ".NAME.tmp": one process writes to a
-/// path at a time. A symbolic link at `path` is replaced, not followed.
+/// path at a time. A symbolic link at `path` is replaced, not followed; what is no
+/// file (a device, a FIFO) is left alone, and so is a link to it.
 [[nodiscard]] Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write);
 
 }  // namespace snoop
