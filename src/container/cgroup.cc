@@ -125,12 +125,18 @@ Result<Cgroup> CgroupTree::named(const std::string& name) const {
   if (name.empty()) {
     return fail(EINVAL, "an empty cgroup path");
   }
-  std::unique_ptr<char, decltype(&std::free)> real(::realpath(name.c_str(), nullptr), &std::free);
-  if (name.front() == '/' && real != nullptr) {
+  const std::string inside = directory({0, tree_path(name)});
+  for (const std::string& candidate : {name.front() == '/' ? name : inside, inside}) {
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(candidate.c_str(), nullptr), &std::free);
+    if (real == nullptr) {
+      continue;
+    }
     const std::string path = real.get();
     const std::string prefix = mount_point_ == "/" ? "" : mount_point_;
     if (path == mount_point_ || path.compare(0, prefix.size() + 1, prefix + "/") == 0) {
-      return at(tree_path(path.substr(prefix.size())));
+      if (Result<Cgroup> found = at(tree_path(path.substr(prefix.size())))) {
+        return found;
+      }
     }
     struct statfs info = {};
     if (::statfs(path.c_str(), &info) == 0 && info.f_type == CGROUP_SUPER_MAGIC) {
@@ -138,13 +144,9 @@ Result<Cgroup> CgroupTree::named(const std::string& name) const {
                   fmt::format("snoop traces version 2, which is mounted at {}", mount_point_));
     }
   }
-  Result<Cgroup> found = at(tree_path(name));
-  if (!found) {
-    return fail(0, fmt::format("there is no cgroup {}", name),
-                fmt::format("tried {}{}{}; scripts/find-cgroup.sh finds a container's",
-                            name.front() == '/' ? name + " and " : "", mount_point_, tree_path(name)));
-  }
-  return found;
+  return fail(0, fmt::format("there is no cgroup {}", name),
+              fmt::format("tried {}{}; scripts/find-cgroup.sh finds a container's",
+                          name.front() == '/' ? name + " and " : "", inside));
 }
 
 Result<Cgroup> CgroupTree::own() const {
