@@ -78,18 +78,17 @@ void add_log_options(CLI::App& app, Options& options) {
 }
 
 void add_target_options(CLI::App& app, Options& options) {
-  CLI::Option* cgroups =
-      app.add_option("--cgroup", options.cgroups,
-                     "Cgroup to watch, with all below it: a directory, or a path from the cgroup2 mount on\n"
-                     "(repeatable; scripts/find-cgroup.sh finds a container's)")
-          ->type_name("PATH")
-          ->expected(1)
-          ->take_all()
-          ->group("Targets");
+  app.add_option("--cgroup", options.cgroups,
+                 "Cgroup to watch, with all below it: a directory, or a path from the cgroup2 mount on\n"
+                 "(repeatable; scripts/find-cgroup.sh finds a container's)")
+      ->type_name("PATH")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false)
+      ->group("Targets");
   app.add_flag("--all", options.all,
                "Every other cgroup that holds processes, each on its own. Without --all and --cgroup:\n"
                "the siblings of snoop's own cgroup, that is, the other containers of its pod")
-      ->excludes(cgroups)
       ->group("Targets");
 }
 
@@ -116,6 +115,7 @@ void add_capture_options(CLI::App& app, Options& options) {
       ->type_name("PREFIX")
       ->expected(1)
       ->take_all()
+      ->allow_extra_args(false)
       ->group("Capture");
 }
 
@@ -152,10 +152,26 @@ void add_report_options(CLI::App& app, Options& options, const std::string& defa
       ->group("Report");
 }
 
+/// Whether the option is among the arguments: "--name" or "--name=...".
+bool is_given(const std::vector<std::string>& arguments, const std::string& name) {
+  const std::string flag = "--" + name;
+  return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+    return argument == flag || argument.compare(0, flag.size() + 1, flag + "=") == 0;
+  });
+}
+
 /// The arguments, and behind the command's name an option for each variable of
 /// the environment that the arguments do not set.
 std::vector<std::string> with_environment(std::vector<std::string> arguments, const CLI::App& app) {
+  const char* config = std::getenv("SNOOP_CONFIG");
+  if (config != nullptr && *config != '\0' && !is_given(arguments, "config")) {
+    arguments.insert(arguments.begin(), std::string("--config=") + config);
+  }
   for (size_t i = 0; i < arguments.size(); i++) {
+    // The name of the file, not of a command.
+    if (i > 0 && arguments[i - 1] == "--config") {
+      continue;
+    }
     const std::vector<const CLI::App*> commands =
         app.get_subcommands([&](const CLI::App* command) { return command->get_name() == arguments[i]; });
     if (commands.empty()) {
@@ -168,17 +184,10 @@ std::vector<std::string> with_environment(std::vector<std::string> arguments, co
       }
       const std::string& name = option->get_lnames().front();
       const char* value = std::getenv(environment_name(name).c_str());
-      const std::string flag = "--" + name;
-      const bool given = std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
-        return argument == flag || argument.compare(0, flag.size() + 1, flag + "=") == 0;
-      });
       // Targets are one choice: a flag for one kind silences the variables of both.
       const bool other_target =
-          (name == "all" || name == "cgroup") &&
-          std::any_of(arguments.begin(), arguments.end(), [](const std::string& argument) {
-            return argument == "--all" || argument == "--cgroup" || argument.compare(0, 9, "--cgroup=") == 0;
-          });
-      if (value == nullptr || *value == '\0' || given || other_target) {
+          (name == "all" && is_given(arguments, "cgroup")) || (name == "cgroup" && is_given(arguments, "all"));
+      if (value == nullptr || *value == '\0' || is_given(arguments, name) || other_target) {
         continue;
       }
       const bool is_list = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
@@ -187,13 +196,43 @@ std::vector<std::string> with_environment(std::vector<std::string> arguments, co
         values = CLI::detail::split(value, ',');
       }
       for (const std::string& one : values) {
-        added.push_back(fmt::format("{}={}", flag, one));
+        added.push_back(fmt::format("--{}={}", name, one));
       }
     }
     arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, added.begin(), added.end());
     break;
   }
   return arguments;
+}
+
+/// CLI11 takes the next argument for the value that "--name=" leaves empty.
+std::vector<std::string> with_empty_values(const std::vector<std::string>& arguments) {
+  std::vector<std::string> separate;
+  for (const std::string& argument : arguments) {
+    const bool is_empty = argument.compare(0, 2, "--") == 0 && argument.find('=') == argument.size() - 1;
+    separate.push_back(is_empty ? argument.substr(0, argument.size() - 1) : argument);
+    if (is_empty) {
+      separate.emplace_back();
+    }
+  }
+  return separate;
+}
+
+/// --all and --cgroup are one choice, and the higher place has it: what the file
+/// says counts where neither the arguments nor the environment do.
+void choose_targets(Options& options, const std::vector<std::string>& arguments) {
+  if (!options.all || options.cgroups.empty()) {
+    return;
+  }
+  const bool all_given = is_given(arguments, "all");
+  if (all_given == is_given(arguments, "cgroup")) {
+    throw CLI::ExcludesError("--all", "--cgroup");
+  }
+  if (all_given) {
+    options.cgroups.clear();
+  } else {
+    options.all = false;
+  }
 }
 
 /// The whole command line, and what each command is for.
@@ -204,10 +243,13 @@ struct CommandLine {
   CLI::App* trace = nullptr;
   CLI::App* check = nullptr;
   CLI::App* version = nullptr;
+  /// Each command's own: what a configuration file sets for one is not for another.
+  std::map<Command, Options> options_of;
 
-  explicit CommandLine(Options& options) {
+  CommandLine() {
     app.require_subcommand(1);
     app.fallthrough();
+    app.allow_config_extras(CLI::config_extras_mode::error);
     app.set_config("--config", "", "Configuration file (TOML)")->envname("SNOOP_CONFIG")->type_name("FILE");
     app.get_formatter()->column_width(34);
     app.footer(
@@ -218,12 +260,13 @@ struct CommandLine {
         "  snoop check                              can it work here?\n"
         "\n'snoop COMMAND --help' tells more.");
 
+    Options& run_options = options_of[Command::kRun];
     run = app.add_subcommand("run", "Runs a command in a cgroup of its own and reports all that it used");
-    add_report_options(*run, options, "./snoop-report.json");
-    add_duration(*run, "--grace", options.grace, std::chrono::milliseconds(0),
+    add_report_options(*run, run_options, "./snoop-report.json");
+    add_duration(*run, "--grace", run_options.grace, std::chrono::milliseconds(0),
                  "How long what the command leaves running may go on", "5s");
-    add_capture_options(*run, options);
-    add_log_options(*run, options);
+    add_capture_options(*run, run_options);
+    add_log_options(*run, run_options);
     run->footer(
         std::string("The command stands behind '--': snoop run [OPTIONS] -- COMMAND [ARGUMENTS...]\n"
                     "\nExamples:\n"
@@ -233,13 +276,14 @@ struct CommandLine {
                     "failed, 126 if the command could not be run, 127 if it was not found.\n\n") +
         kFooter);
 
+    Options& record_options = options_of[Command::kRecord];
     record = app.add_subcommand("record", "Records what cgroups use until SIGINT or SIGTERM");
-    add_target_options(*record, options);
-    add_report_options(*record, options, "/data/snoop-report.json");
-    add_duration(*record, "--interval", options.interval, std::chrono::milliseconds(100),
+    add_target_options(*record, record_options);
+    add_report_options(*record, record_options, "/data/snoop-report.json");
+    add_duration(*record, "--interval", record_options.interval, std::chrono::milliseconds(100),
                  "Time from one report to the next", "30s");
-    add_capture_options(*record, options);
-    add_log_options(*record, options);
+    add_capture_options(*record, record_options);
+    add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"
                     "  snoop record --cgroup \"$(scripts/find-cgroup.sh docker web)\" --report web.json\n"
@@ -249,17 +293,18 @@ struct CommandLine {
                     "SIGUSR1, and at the end.\n\n") +
         kFooter);
 
+    Options& trace_options = options_of[Command::kTrace];
     trace = app.add_subcommand("trace", "Prints accesses as they happen");
-    add_target_options(*trace, options);
+    add_target_options(*trace, trace_options);
     trace
         ->add_option_function<std::string>(
-            "--format", [&options](const std::string& format) { options.trace_json = format == "json"; },
+            "--format", [&trace_options](const std::string& format) { trace_options.trace_json = format == "json"; },
             "Lines of text, or one JSON object a line [text]")
         ->check(CLI::IsMember({"text", "json"}))
         ->group("Output");
-    trace->add_flag("--unique", options.trace_unique, "Each path once for each kind of access")->group("Output");
-    add_capture_options(*trace, options);
-    add_log_options(*trace, options);
+    trace->add_flag("--unique", trace_options.trace_unique, "Each path once for each kind of access")->group("Output");
+    add_capture_options(*trace, trace_options);
+    add_log_options(*trace, trace_options);
     trace->footer(std::string("Examples:\n"
                               "  snoop trace --cgroup system.slice/nginx.service\n"
                               "  snoop trace --all --format json | jq -r .path\n"
@@ -267,7 +312,7 @@ struct CommandLine {
                   kFooter);
 
     check = app.add_subcommand("check", "Tells what this kernel, its cgroups and these privileges allow");
-    add_log_options(*check, options);
+    add_log_options(*check, options_of[Command::kCheck]);
     check->footer("Exit code: 0 if snoop can run here, 1 if not.");
     version = app.add_subcommand("version", "Prints the version of snoop and what is built in");
   }
@@ -277,25 +322,37 @@ struct CommandLine {
 
 ParsedArguments parse_arguments(int argc, const char* const* argv) {
   ParsedArguments parsed;
-  Options& options = parsed.options;
-  CommandLine line(options);
+  CommandLine line;
 
   // What follows "--" is the command to run, whatever it looks like.
   std::vector<std::string> arguments;
+  std::vector<std::string> run_command;
   bool has_command = false;
   for (int i = 1; i < argc; i++) {
     const std::string argument = argv[i];
     if (!has_command && argument == "--") {
       has_command = true;
     } else {
-      (has_command ? options.run_command : arguments).push_back(argument);
+      (has_command ? run_command : arguments).push_back(argument);
     }
   }
 
+  Options& options = parsed.options;
   try {
-    std::vector<std::string> reversed = with_environment(arguments, line.app);
+    arguments = with_environment(std::move(arguments), line.app);
+    std::vector<std::string> reversed = with_empty_values(arguments);
     std::reverse(reversed.begin(), reversed.end());
     line.app.parse(std::move(reversed));
+    const std::map<const CLI::App*, Command> commands = {{line.run, Command::kRun},
+                                                         {line.record, Command::kRecord},
+                                                         {line.trace, Command::kTrace},
+                                                         {line.check, Command::kCheck},
+                                                         {line.version, Command::kVersion}};
+    const Command command = commands.at(line.app.get_subcommands().front());
+    options = line.options_of[command];
+    options.command = command;
+    options.run_command = std::move(run_command);
+    choose_targets(options, arguments);
     if (line.run->parsed() && options.run_command.empty()) {
       throw CLI::RequiredError("a command after '--', such as: snoop run -- ls /");
     }
@@ -309,14 +366,12 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
     return parsed;
   }
 
-  const std::map<const CLI::App*, Command> commands = {{line.run, Command::kRun},
-                                                       {line.record, Command::kRecord},
-                                                       {line.trace, Command::kTrace},
-                                                       {line.check, Command::kCheck},
-                                                       {line.version, Command::kVersion}};
-  options.command = commands.at(line.app.get_subcommands().front());
   if (options.report.empty()) {
     options.report = options.command == Command::kRun ? "./snoop-report.json" : "/data/snoop-report.json";
+  }
+  // The link is never to be replaced by a report.
+  if (options.report == "/dev/stdout") {
+    options.report = "-";
   }
   // An empty prefix is how to say that nothing is excluded.
   std::erase(options.exclude, std::string());
