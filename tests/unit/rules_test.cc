@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/rules.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+#include <string>
+
+#include "header_numbers.h"
+
+namespace snoop {
+namespace {
+
+using Number = int SyscallRow::*;
+
+/// Newer than the headers of some machines that snoop is built on.
+const std::set<std::string_view> kNewCalls = {
+    "fchmodat2",  // Linux 6.6
+};
+
+const SyscallRow* row_named(std::string_view name) {
+  const auto rows = syscall_rows();
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const SyscallRow& row) { return row.name == name; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+void compare_with_headers(const std::map<std::string, std::string>& headers, Number number) {
+  ASSERT_EQ(headers.size(), syscall_rows().size());
+  for (const SyscallRow& row : syscall_rows()) {
+    const std::string& text = headers.at(std::string(row.name));
+    const bool in_headers = std::isdigit(static_cast<unsigned char>(text.front())) != 0;
+    if (in_headers) {
+      EXPECT_EQ(std::to_string(row.*number), text) << row.name;
+    } else if (!kNewCalls.contains(row.name)) {
+      EXPECT_EQ(row.*number, SNOOP_NO_SYSCALL) << row.name << " is not in the headers";
+    }
+  }
+}
+
+TEST(Rules, NumbersAreThoseOfTheX86Headers) {
+  const auto headers = header_numbers_x86_64();
+  if (headers.empty()) {
+    GTEST_SKIP() << "this machine has no x86 headers";
+  }
+  compare_with_headers(headers, &SyscallRow::x86_64);
+}
+
+TEST(Rules, NumbersAreThoseOfTheI386Headers) {
+  const auto headers = header_numbers_i386();
+  if (headers.empty()) {
+    GTEST_SKIP() << "this machine has no x86 headers";
+  }
+  compare_with_headers(headers, &SyscallRow::i386);
+}
+
+TEST(Rules, NumbersAreThoseOfTheArm64Headers) { compare_with_headers(header_numbers_arm64(), &SyscallRow::arm64); }
+
+TEST(Rules, NumbersFitAndNoneIsTwice) {
+  for (const Number number : {&SyscallRow::x86_64, &SyscallRow::i386, &SyscallRow::arm64}) {
+    std::set<int> seen;
+    for (const SyscallRow& row : syscall_rows()) {
+      if (row.*number == SNOOP_NO_SYSCALL) {
+        continue;
+      }
+      EXPECT_GE(row.*number, 0) << row.name;
+      EXPECT_LT(row.*number, SNOOP_MAX_SYSCALL) << row.name;
+      EXPECT_TRUE(seen.insert(row.*number).second) << row.name << " has a number that another row has";
+    }
+    EXPECT_GT(seen.size(), 30U);
+  }
+}
+
+TEST(Rules, NamesAreUnique) {
+  std::set<std::string_view> names;
+  for (const SyscallRow& row : syscall_rows()) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_FALSE(row.x86_64 == SNOOP_NO_SYSCALL && row.i386 == SNOOP_NO_SYSCALL && row.arm64 == SNOOP_NO_SYSCALL)
+        << row.name << " is nowhere";
+  }
+}
+
+TEST(Rules, ArgumentsAreThereAndDistinct) {
+  for (const SyscallRow& row : syscall_rows()) {
+    std::set<int> used;
+    for (const uint8_t argument : {row.path, row.dirfd, row.extra, row.path2, row.dirfd2}) {
+      if (argument == SNOOP_NO_ARG) {
+        continue;
+      }
+      EXPECT_LE(argument, 4) << row.name;
+      EXPECT_TRUE(used.insert(argument).second) << row.name << " uses one argument for two things";
+    }
+  }
+}
+
+TEST(Rules, OperationsHaveTheArgumentsTheyNeed) {
+  for (const SyscallRow& row : syscall_rows()) {
+    EXPECT_GT(row.op, SNOOP_OP_NONE) << row.name;
+    EXPECT_LE(row.op, SNOOP_OP_REBASE) << row.name;
+    EXPECT_EQ(row.path == SNOOP_NO_ARG, row.op == SNOOP_OP_REBASE) << row.name;
+    const bool needs_extra = row.op == SNOOP_OP_OPEN || row.op == SNOOP_OP_OPENAT2 || row.op == SNOOP_OP_READLINK;
+    EXPECT_EQ(row.extra != SNOOP_NO_ARG, needs_extra) << row.name;
+    EXPECT_FALSE(row.path2 == SNOOP_NO_ARG && row.dirfd2 != SNOOP_NO_ARG) << row.name;
+    // Of two paths both have a directory or none has.
+    if (row.path2 != SNOOP_NO_ARG) {
+      EXPECT_EQ(row.dirfd == SNOOP_NO_ARG, row.dirfd2 == SNOOP_NO_ARG) << row.name;
+    }
+    // In every call the descriptor comes right before its path.
+    if (row.dirfd != SNOOP_NO_ARG) {
+      EXPECT_EQ(row.dirfd + 1, row.path) << row.name;
+    }
+    if (row.dirfd2 != SNOOP_NO_ARG) {
+      EXPECT_EQ(row.dirfd2 + 1, row.path2) << row.name;
+    }
+  }
+}
+
+TEST(Rules, HaveEveryCallThatIsPromised) {
+  for (const std::string_view name : {
+           "open",       "creat",     "openat",     "openat2",
+           "execve",     "execveat",  "stat",       "lstat",
+           "newfstatat", "statx",     "access",     "faccessat",
+           "faccessat2", "readlink",  "readlinkat", "chdir",
+           "truncate",   "statfs",    "chroot",     "getxattr",
+           "lgetxattr",  "listxattr", "llistxattr", "inotify_add_watch",
+           "rename",     "renameat",  "renameat2",  "name_to_handle_at",
+           "link",       "linkat",    "symlink",    "symlinkat",
+           "unlink",     "unlinkat",  "mkdir",      "mkdirat",
+           "rmdir",      "mknod",     "mknodat",    "chmod",
+           "fchmodat",   "fchmodat2", "chown",      "lchown",
+           "fchownat",   "utime",     "utimes",     "utimensat",
+       }) {
+    const SyscallRow* row = row_named(name);
+    ASSERT_NE(row, nullptr) << name;
+    EXPECT_NE(row->x86_64, SNOOP_NO_SYSCALL) << name;
+  }
+}
+
+TEST(Rules, TwoPathCallsHaveBoth) {
+  for (const std::string_view name : {"rename", "renameat", "renameat2", "link", "linkat"}) {
+    ASSERT_NE(row_named(name), nullptr) << name;
+    EXPECT_NE(row_named(name)->path2, SNOOP_NO_ARG) << name;
+  }
+}
+
+TEST(Rules, NativeIsTheArchitectureOfTheBuild) {
+  const SyscallRow* openat = row_named("openat");
+  ASSERT_NE(openat, nullptr);
+#if defined(__x86_64__)
+  EXPECT_EQ(native_number(*openat), openat->x86_64);
+  EXPECT_EQ(compat_number(*openat), openat->i386);
+#else
+  EXPECT_EQ(native_number(*openat), openat->arm64);
+  EXPECT_EQ(compat_number(*openat), SNOOP_NO_SYSCALL);
+#endif
+}
+
+}  // namespace
+}  // namespace snoop
