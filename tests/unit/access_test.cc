@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/access.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "elf_builder.h"
+#include "record_builder.h"
+#include "temp_dir.h"
+
+namespace snoop {
+namespace {
+
+using namespace std::string_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr uint64_t seen(snoop_kind kind, snoop_outcome outcome = SNOOP_OUTCOME_OK) {
+  return (1ULL << kind) << SNOOP_SEEN_SHIFT(outcome);
+}
+
+std::optional<Access> access_of(const RecordBuilder& builder, LoaderNames& names) {
+  const auto bytes = builder.bytes();
+  const std::optional<Record> record = decode(bytes);
+  EXPECT_TRUE(record);
+  return record ? to_access(*record, names) : std::nullopt;
+}
+
+std::optional<Access> access_of(const RecordBuilder& builder) {
+  LoaderNames names(false);
+  return access_of(builder, names);
+}
+
+UniqueFd open_root(const std::string& path) { return UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)); }
+
+TEST(Access, HasAnAbsolutePath) {
+  constexpr int kRelative = SNOOP_FLAG_RELATIVE;
+  constexpr int kInRoot = SNOOP_FLAG_RELATIVE | SNOOP_FLAG_IN_ROOT;
+  constexpr int kFromResult = SNOOP_FLAG_RELATIVE | SNOOP_FLAG_BASE_IS_RESULT;
+  struct Row {
+    const char* what;
+    int flags;
+    std::string path;
+    std::string base;
+    std::string expected;
+    bool base_unknown = false;
+  };
+  for (const Row& row : {
+           Row{"absolute", 0, "/etc/passwd", "", "/etc/passwd"},
+           Row{"absolute, not normal", 0, "//etc/./x/../passwd/", "", "/etc/passwd"},
+           Row{"absolute, a base that does not count", 0, "/etc/passwd", "/srv", "/etc/passwd"},
+           Row{"relative", kRelative, "a/b", "/srv/app", "/srv/app/a/b"},
+           Row{"relative to the root", kRelative, "a", "", "/a"},
+           Row{"relative, upward", kRelative, "../x", "/srv/app", "/srv/x"},
+           Row{"relative, above the root", kRelative, "../../../x", "/srv", "/x"},
+           Row{"relative, the directory itself", kRelative, ".", "/srv", "/srv"},
+           Row{"relative, empty", kRelative, "", "/srv", "/srv"},
+           Row{"relative, above the task's root", kRelative | SNOOP_FLAG_BASE_ABOVE_ROOT, "x", "/srv", "/srv/x"},
+           Row{"in root, absolute", kInRoot, "/etc/passwd", "/srv", "/srv/etc/passwd"},
+           Row{"in root, relative", kInRoot, "etc/passwd", "/srv", "/srv/etc/passwd"},
+           Row{"in root, upward", kInRoot, "/../../etc", "/srv", "/srv/etc"},
+           Row{"in root, relative upward", kInRoot, "a/../../b", "/srv", "/srv/b"},
+           Row{"in root, the root", kInRoot, "/", "/srv", "/srv"},
+           Row{"chdir, parent", kFromResult, "..", "/srv", "/srv"},
+           Row{"chdir, child", kFromResult, "app", "/srv/app", "/srv/app"},
+           Row{"chdir, by a link", kFromResult, "link", "/real", "/real", true},
+           Row{"chdir, sideways", kFromResult, "../app", "/srv/app", "/srv/app", true},
+           Row{"bytes", kRelative, "\xFF\n\"", "/d\xC3", "/d\xC3/\xFF\n\""},
+           Row{"long", 0, "/" + std::string(4094, 'x'), "", "/" + std::string(4094, 'x')},
+       }) {
+    RecordBuilder builder;
+    builder.event.flags = static_cast<__u16>(row.flags);
+    builder.path = row.path;
+    builder.base = names_of(row.base);
+    const std::optional<Access> access = access_of(builder);
+    ASSERT_TRUE(access) << row.what;
+    EXPECT_EQ(access->path, row.expected) << row.what;
+    EXPECT_EQ(access->base_unknown, row.base_unknown) << row.what;
+    EXPECT_EQ(access->resolved, "") << row.what;
+  }
+}
+
+TEST(Access, CarriesWhatTheRecordSays) {
+  RecordBuilder builder;
+  builder.path = "/lib/libc.so";
+  builder.resolved = names_of("/usr/lib/libc.so.6");
+  builder.event.seen = seen(SNOOP_KIND_READ) | seen(SNOOP_KIND_STAT, SNOOP_OUTCOME_MISSING);
+  builder.event.result = -2;
+  builder.event.pid = 10;
+  builder.event.tid = 11;
+  builder.event.target = 12;
+  builder.event.cgroup_id = 13;
+  timespec boot = {};
+  ::clock_gettime(CLOCK_BOOTTIME, &boot);
+  builder.event.time_ns = static_cast<__u64>(boot.tv_sec) * 1'000'000'000 + static_cast<__u64>(boot.tv_nsec);
+  const std::optional<Access> access = access_of(builder);
+  ASSERT_TRUE(access);
+  EXPECT_EQ(access->path, "/lib/libc.so");
+  EXPECT_EQ(access->resolved, "/usr/lib/libc.so.6");
+  EXPECT_EQ(access->seen, builder.event.seen);
+  EXPECT_EQ(access->result, -2);
+  EXPECT_EQ(access->pid, 10);
+  EXPECT_EQ(access->tid, 11);
+  EXPECT_EQ(access->target, 12U);
+  EXPECT_EQ(access->cgroup_id, 13U);
+  EXPECT_NEAR(static_cast<double>(access->time), static_cast<double>(wall_now()), 1e9);
+}
+
+TEST(Access, WithoutAPathIsOfTheFileItself) {
+  RecordBuilder builder;
+  builder.resolved = names_of("/usr/bin/prog");
+  const std::optional<Access> access = access_of(builder);
+  ASSERT_TRUE(access);
+  EXPECT_EQ(access->path, "/usr/bin/prog");
+}
+
+TEST(Access, OfNothingThatHasANameIsNone) {
+  RecordBuilder builder;
+  builder.event.flags = SNOOP_FLAG_NAMELESS;
+  EXPECT_FALSE(access_of(builder));
+  builder.event.type = SNOOP_EVENT_ELF_INTERPRETER;
+  builder.event.flags = SNOOP_FLAG_RELATIVE | SNOOP_FLAG_NAMELESS;
+  builder.base = names_of("/bin/prog");
+  EXPECT_FALSE(access_of(builder));
+}
+
+TEST(Access, NamelessFileWithAPathKeepsItsPath) {
+  RecordBuilder builder;
+  builder.event.flags = SNOOP_FLAG_NAMELESS;
+  builder.path = "/proc/self/fd/3";
+  const std::optional<Access> access = access_of(builder);
+  ASSERT_TRUE(access);
+  EXPECT_EQ(access->path, "/proc/self/fd/3");
+}
+
+TEST(Access, SurvivesAnyDecodableRecord) {
+  std::mt19937 random(7);
+  const std::vector<std::string> paths = {"", "/", "..", "a/../..", "/a/b", "\xFF", ".", "//"};
+  const std::vector<std::string> places = {"", "a\0"s, "b\0a\0"s, "..\0a\0"s, ".\0"s};
+  LoaderNames names(false);
+  for (int round = 0; round < 20'000; round++) {
+    RecordBuilder builder;
+    builder.event.type = static_cast<__u16>(1 + random() % 3);
+    builder.event.flags = static_cast<__u16>(random());
+    builder.event.seen = (uint64_t{random()} << 32) | random();
+    builder.event.time_ns = uint64_t{random()} << 31;
+    builder.event.result = static_cast<__s32>(random());
+    builder.event.pid = static_cast<__u32>(random() >> 1);
+    builder.path = paths[random() % paths.size()];
+    builder.base = places[random() % places.size()];
+    builder.resolved = places[random() % places.size()];
+    const std::optional<Access> access = access_of(builder, names);
+    if (access) {
+      ASSERT_TRUE(access->path.starts_with('/')) << access->path;
+      ASSERT_TRUE(access->resolved.empty() || access->resolved.starts_with('/')) << access->resolved;
+    }
+  }
+}
+
+class LoaderNamesTest : public testing::Test {
+ protected:
+  LoaderNamesTest() {
+    write_file(dir / "bin/prog", elf_with_interpreter("/lib64/./ld-test.so.2\0"s));
+    write_file(dir / "bin/relative", elf_with_interpreter("ld-test.so\0"s));
+    write_file(dir / "bin/nameless", elf_with_interpreter("\0\0"s));
+    write_file(dir / "bin/script", "#!/bin/sh\n");
+    ::mkfifo((dir / "bin/fifo").c_str(), 0600);
+    ::symlink("/bin/prog", (dir / "bin/link").c_str());
+    names.set_root(1, open_root(dir.path()));
+  }
+  std::string path_for(const std::string& executable, uint32_t target = 1) {
+    RecordBuilder builder;
+    builder.event.type = SNOOP_EVENT_ELF_INTERPRETER;
+    builder.event.flags = SNOOP_FLAG_RELATIVE;
+    builder.event.target = target;
+    builder.event.seen = seen(SNOOP_KIND_INTERPRETER);
+    builder.base = names_of(executable);
+    builder.resolved = names_of("/usr/lib/ld-real.so");
+    const std::optional<Access> access = access_of(builder, names);
+    EXPECT_TRUE(access);
+    EXPECT_EQ(access->resolved, "/usr/lib/ld-real.so");
+    return access->path;
+  }
+
+  TempDir dir;
+  LoaderNames names{false};
+};
+
+TEST_F(LoaderNamesTest, LoaderHasTheNameThatTheProgramAsksFor) {
+  EXPECT_EQ(path_for("/bin/prog"), "/lib64/ld-test.so.2");
+  EXPECT_EQ(path_for("/bin/link"), "/lib64/ld-test.so.2") << "the link leads within the root";
+}
+
+TEST_F(LoaderNamesTest, LoaderOfAnUnreadableProgramHasItsRealName) {
+  for (const char* executable :
+       {"/bin/script", "/bin/relative", "/bin/nameless", "/bin/fifo", "/bin", "/bin/gone", ""}) {
+    EXPECT_EQ(path_for(executable), "/usr/lib/ld-real.so") << executable;
+  }
+  EXPECT_EQ(path_for("/bin/prog", 2), "/usr/lib/ld-real.so") << "a target without a root";
+}
+
+TEST_F(LoaderNamesTest, FindsARealProgram) {
+  LoaderNames real(false);
+  real.set_root(1, open_root("/"));
+  const std::optional<std::string> name = real.find(1, 0, "/bin/ls");
+  ASSERT_TRUE(name);
+  EXPECT_NE(name->find("ld"), std::string::npos);
+}
+
+TEST_F(LoaderNamesTest, UsesTheRootOfTheProcess) {
+  LoaderNames ours(true);
+  EXPECT_TRUE(ours.find(5, ::getpid(), "/bin/ls"));
+  // Held from then on: the next process may be gone already.
+  EXPECT_TRUE(ours.find(5, 0x7FFFFFFF, "/bin/ls"));
+  EXPECT_FALSE(ours.find(6, 0x7FFFFFFF, "/bin/ls"));
+  LoaderNames foreign(false);
+  EXPECT_FALSE(foreign.find(5, ::getpid(), "/bin/ls"));
+}
+
+TEST(Kinds, AreTakenByOutcome) {
+  const uint64_t mask = seen(SNOOP_KIND_READ) | seen(SNOOP_KIND_STAT, SNOOP_OUTCOME_MISSING) |
+                        seen(SNOOP_KIND_WRITE, SNOOP_OUTCOME_REFUSED) | seen(SNOOP_KIND_CHANGE, SNOOP_OUTCOME_OTHER);
+  EXPECT_EQ(kinds_with(mask, SNOOP_OUTCOME_OK), 1U << SNOOP_KIND_READ);
+  EXPECT_EQ(kinds_with(mask, SNOOP_OUTCOME_MISSING), 1U << SNOOP_KIND_STAT);
+  EXPECT_EQ(kinds_with(mask, SNOOP_OUTCOME_REFUSED), 1U << SNOOP_KIND_WRITE);
+  EXPECT_EQ(kinds_with(mask, SNOOP_OUTCOME_OTHER), 1U << SNOOP_KIND_CHANGE);
+}
+
+TEST(Kinds, AllFitIntoTheirPlace) { EXPECT_LE(int{SNOOP_KIND_COUNT}, 16) << "an outcome has 16 bits"; }
+
+TEST(Kinds, HaveNames) {
+  EXPECT_THAT(kind_names(0), IsEmpty());
+  EXPECT_THAT(kind_names(0xFFFF), ElementsAre("open", "exec", "interpreter", "stat", "access", "readlink", "change"));
+  EXPECT_THAT(kind_names((1 << SNOOP_KIND_READ) | (1 << SNOOP_KIND_WRITE)), ElementsAre("open"));
+  EXPECT_THAT(kind_names(1 << SNOOP_KIND_PATH), ElementsAre("open"));
+  EXPECT_THAT(kind_names(1 << SNOOP_KIND_CHANGE), ElementsAre("change"));
+  EXPECT_THAT(open_mode_names(0xFFFF), ElementsAre("read", "write", "create", "directory", "path"));
+  EXPECT_THAT(open_mode_names(1 << SNOOP_KIND_STAT), IsEmpty());
+  EXPECT_THAT(open_mode_names((1 << SNOOP_KIND_DIRECTORY) | (1 << SNOOP_KIND_EXEC)), ElementsAre("directory"));
+}
+
+TEST(Kinds, HaveOneNameEach) {
+  for (int kind = 0; kind < SNOOP_KIND_COUNT; kind++) {
+    EXPECT_EQ(kind_names(static_cast<uint16_t>(1 << kind)).size(), 1U) << kind;
+  }
+}
+
+}  // namespace
+}  // namespace snoop

@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <initializer_list>
+#include <utility>
+
+#include "temp_dir.h"
+
+extern char** environ;
+
+namespace snoop {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::Pair;
+
+struct Parsed {
+  ParsedArguments result;
+  std::string out;
+  std::string err;
+
+  [[nodiscard]] const Options& options() const {
+    EXPECT_FALSE(result.exit_now) << err;
+    return result.options;
+  }
+};
+
+class OptionsTest : public testing::Test {
+ protected:
+  OptionsTest() { forget_environment(); }
+  ~OptionsTest() override { forget_environment(); }
+
+  static void forget_environment() {
+    std::vector<std::string> names;
+    for (char** variable = environ; *variable != nullptr; variable++) {
+      const std::string text = *variable;
+      if (text.starts_with("SNOOP_")) {
+        names.push_back(text.substr(0, text.find('=')));
+      }
+    }
+    for (const std::string& name : names) {
+      ::unsetenv(name.c_str());
+    }
+  }
+  static void set(const char* name, const char* value) { ASSERT_EQ(::setenv(name, value, 1), 0); }
+  std::string config(const std::string& text) {
+    write_file(dir / "snoop.toml", text);
+    return "--config=" + (dir / "snoop.toml");
+  }
+
+  static Parsed parse(const std::vector<std::string>& arguments) {
+    std::vector<const char*> argv = {"snoop"};
+    for (const std::string& argument : arguments) {
+      argv.push_back(argument.c_str());
+    }
+    argv.push_back(nullptr);
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    Parsed parsed;
+    parsed.result = parse_arguments(static_cast<int>(argv.size()) - 1, argv.data());
+    parsed.out = testing::internal::GetCapturedStdout();
+    parsed.err = testing::internal::GetCapturedStderr();
+    return parsed;
+  }
+  static void expect_usage_error(const std::vector<std::string>& arguments, const std::string& text = {}) {
+    const Parsed parsed = parse(arguments);
+    const std::string shown = testing::PrintToString(arguments);
+    EXPECT_TRUE(parsed.result.exit_now) << shown;
+    EXPECT_EQ(parsed.result.exit_code, kExitUsage) << shown;
+    EXPECT_EQ(parsed.out, "") << shown;
+    EXPECT_NE(parsed.err, "") << shown;
+    EXPECT_THAT(parsed.err, HasSubstr(text)) << shown;
+  }
+
+  TempDir dir;
+};
+
+TEST_F(OptionsTest, RunHasDefaults) {
+  const Options options = parse({"run", "--", "ls"}).options();
+  EXPECT_EQ(options.command, Command::kRun);
+  EXPECT_THAT(options.run_command, ElementsAre("ls"));
+  EXPECT_EQ(options.report, "./snoop-report.json");
+  EXPECT_EQ(options.grace, milliseconds(5'000));
+  EXPECT_EQ(options.ring_size_bytes, 16ULL << 20);
+  EXPECT_THAT(options.exclude, ElementsAre("/proc/", "/sys/", "/dev/"));
+  EXPECT_EQ(options.max_files, 1'000'000U);
+  EXPECT_EQ(options.log_level, "info");
+  EXPECT_EQ(options.log_format, "text");
+  EXPECT_THAT(options.labels, IsEmpty());
+  EXPECT_EQ(options.image + options.image_digest + options.pod_name + options.namespace_name + options.container_name,
+            "");
+}
+
+TEST_F(OptionsTest, RecordHasDefaults) {
+  const Options options = parse({"record"}).options();
+  EXPECT_EQ(options.command, Command::kRecord);
+  EXPECT_EQ(options.report, "/data/snoop-report.json");
+  EXPECT_EQ(options.interval, milliseconds(30'000));
+  EXPECT_FALSE(options.all);
+  EXPECT_THAT(options.cgroups, IsEmpty());
+  EXPECT_THAT(options.exclude, ElementsAre("/proc/", "/sys/", "/dev/"));
+}
+
+TEST_F(OptionsTest, OtherCommandsHaveDefaults) {
+  const Options trace = parse({"trace"}).options();
+  EXPECT_EQ(trace.command, Command::kTrace);
+  EXPECT_FALSE(trace.trace_json);
+  EXPECT_FALSE(trace.trace_unique);
+  EXPECT_EQ(parse({"check"}).options().command, Command::kCheck);
+  EXPECT_EQ(parse({"version"}).options().command, Command::kVersion);
+}
+
+TEST_F(OptionsTest, FlagsAreTaken) {
+  const Options options = parse({"record",
+                                 "--cgroup",
+                                 "a",
+                                 "--cgroup=b",
+                                 "--report",
+                                 "r.json",
+                                 "--interval",
+                                 "5m",
+                                 "--exclude",
+                                 "/a/",
+                                 "--exclude",
+                                 "/b",
+                                 "--max-files",
+                                 "7",
+                                 "--ring-size",
+                                 "4M",
+                                 "--image",
+                                 "i:1",
+                                 "--image-digest",
+                                 "sha256:x",
+                                 "--pod-name",
+                                 "p",
+                                 "--namespace",
+                                 "n",
+                                 "--container-name",
+                                 "c",
+                                 "--label",
+                                 "k=v",
+                                 "--label",
+                                 "l=w",
+                                 "--log-level",
+                                 "debug",
+                                 "--log-format",
+                                 "json"})
+                              .options();
+  EXPECT_THAT(options.cgroups, ElementsAre("a", "b"));
+  EXPECT_EQ(options.report, "r.json");
+  EXPECT_EQ(options.interval, milliseconds(300'000));
+  EXPECT_THAT(options.exclude, ElementsAre("/a/", "/b"));
+  EXPECT_EQ(options.max_files, 7U);
+  EXPECT_EQ(options.ring_size_bytes, 4ULL << 20);
+  EXPECT_EQ(options.image, "i:1");
+  EXPECT_EQ(options.image_digest, "sha256:x");
+  EXPECT_EQ(options.pod_name, "p");
+  EXPECT_EQ(options.namespace_name, "n");
+  EXPECT_EQ(options.container_name, "c");
+  EXPECT_THAT(options.labels, ElementsAre(Pair("k", "v"), Pair("l", "w")));
+  EXPECT_EQ(options.log_level, "debug");
+  EXPECT_EQ(options.log_format, "json");
+  const Options trace = parse({"trace", "--all", "--format", "json", "--unique"}).options();
+  EXPECT_TRUE(trace.all);
+  EXPECT_TRUE(trace.trace_json);
+  EXPECT_TRUE(trace.trace_unique);
+}
+
+TEST_F(OptionsTest, DurationsHaveUnits) {
+  struct Row {
+    const char* text;
+    int64_t expected;
+  };
+  for (const Row& row : {Row{"500ms", 500}, Row{"30s", 30'000}, Row{"5m", 300'000}, Row{"1h", 3'600'000},
+                         Row{"2", 2'000}, Row{"0.5", 500}, Row{"1.5m", 90'000}, Row{"100ms", 100}}) {
+    EXPECT_EQ(parse({"record", "--interval", row.text}).options().interval, milliseconds(row.expected)) << row.text;
+  }
+  for (const char* text :
+       {"", "s", "abc", "5 s", "5x", "5S", "5mm", "-5s", "nan", "inf", "1e99h", "0x", "5s5s", "0", "99ms", "--5"}) {
+    expect_usage_error({"record", std::string("--interval=") + text}, "--interval");
+  }
+  EXPECT_EQ(parse({"run", "--grace", "0", "--", "x"}).options().grace, milliseconds(0));
+  expect_usage_error({"run", "--grace", "-1s", "--", "x"});
+  expect_usage_error({"record", "--interval"});
+}
+
+TEST_F(OptionsTest, RingSizesHaveUnits) {
+  struct Row {
+    const char* text;
+    uint64_t expected;
+  };
+  for (const Row& row : {Row{"4096", 4096}, Row{"5000", 8192}, Row{"4K", 4096}, Row{"4KB", 4096}, Row{"1m", 1ULL << 20},
+                         Row{"3M", 4ULL << 20}, Row{"1G", 1ULL << 30}, Row{"1", 4096}}) {
+    EXPECT_EQ(parse({"record", "--ring-size", row.text}).options().ring_size_bytes, row.expected) << row.text;
+  }
+  for (const char* text : {"", "abc", "4X", "-1", "-4M", "2G", "1.5M", "99999999999G", "1048576G", "16777216T"}) {
+    expect_usage_error({"record", std::string("--ring-size=") + text});
+  }
+}
+
+TEST_F(OptionsTest, LabelsArePairs) {
+  EXPECT_THAT(parse({"record", "--label", "a=b=c", "--label", "d=", "--label", "e= f,g"}).options().labels,
+              ElementsAre(Pair("a", "b=c"), Pair("d", ""), Pair("e", " f,g")));
+  EXPECT_THAT(parse({"record", "--label", "a=1", "--label", "a=2"}).options().labels, ElementsAre(Pair("a", "2")));
+  for (const char* text : {"", "a", "=", "=v"}) {
+    expect_usage_error({"record", std::string("--label=") + text});
+  }
+}
+
+TEST_F(OptionsTest, BadValuesAreUsageErrors) {
+  for (const auto& arguments : std::initializer_list<std::vector<std::string>>{
+           {"record", "--max-files", "0"},
+           {"record", "--max-files", "-1"},
+           {"record", "--max-files", "many"},
+           {"record", "--max-files", "100000001"},
+           {"record", "--log-level", "loud"},
+           {"record", "--log-format", "xml"},
+           {"trace", "--format", "xml"},
+           {"record", "--report"},
+           {"record", "--report", "a", "--report", "b"},
+           {"record", "--cgroup"},
+           {"record", "--cgroup", "a", "b"},
+           {"record", "--unknown"},
+           {"record", "-x"},
+           {"record", "extra"},
+           {"check", "--report", "x"},
+           {"trace", "--report", "x"},
+           {"run", "--cgroup", "x", "--", "ls"},
+           {"run", "--interval", "5s", "--", "ls"},
+       }) {
+    expect_usage_error(arguments);
+  }
+}
+
+TEST_F(OptionsTest, OneCommandIsNeeded) {
+  expect_usage_error({});
+  expect_usage_error({"unknown"});
+  expect_usage_error({"record", "trace"});
+  expect_usage_error({"check", "check"});
+  expect_usage_error({"--", "record"});
+}
+
+TEST_F(OptionsTest, TargetsAreOneChoice) {
+  expect_usage_error({"record", "--cgroup", "a", "--all"}, "--all");
+  expect_usage_error({"trace", "--all", "--cgroup=a"}, "--all");
+}
+
+TEST_F(OptionsTest, HelpIsNoError) {
+  for (const auto& arguments : std::initializer_list<std::vector<std::string>>{{"--help"},
+                                                                               {"-h"},
+                                                                               {"run", "--help"},
+                                                                               {"record", "--help"},
+                                                                               {"record", "-h"},
+                                                                               {"trace", "--help"},
+                                                                               {"check", "--help"},
+                                                                               {"version", "--help"},
+                                                                               {"record", "--all", "--help"}}) {
+    const Parsed parsed = parse(arguments);
+    const std::string shown = testing::PrintToString(arguments);
+    EXPECT_TRUE(parsed.result.exit_now) << shown;
+    EXPECT_EQ(parsed.result.exit_code, kExitOk) << shown;
+    EXPECT_NE(parsed.out, "") << shown;
+    EXPECT_EQ(parsed.err, "") << shown;
+  }
+  EXPECT_THAT(parse({"--help"}).out, HasSubstr("Examples:"));
+  for (const char* command : {"run", "record", "trace"}) {
+    const std::string help = parse({command, "--help"}).out;
+    EXPECT_THAT(help, HasSubstr("Examples:")) << command;
+    EXPECT_THAT(help, HasSubstr("SNOOP_")) << command;
+    EXPECT_THAT(help, HasSubstr(std::string("snoop ") + command)) << command;
+  }
+}
+
+TEST_F(OptionsTest, CommandToRunIsTakenAsItIs) {
+  EXPECT_THAT(parse({"run", "--", "sh", "-c", "echo $1", "--", "--help", "--report", "x", ""}).options().run_command,
+              ElementsAre("sh", "-c", "echo $1", "--", "--help", "--report", "x", ""));
+  EXPECT_EQ(parse({"run", "--", "sh", "--report", "x"}).options().report, "./snoop-report.json");
+  EXPECT_EQ(parse({"run", "--report", "y", "--", "sh", "--report", "x"}).options().report, "y");
+  EXPECT_THAT(parse({"run", "--", "record", "--all"}).options().run_command, ElementsAre("record", "--all"));
+}
+
+TEST_F(OptionsTest, RunNeedsACommand) {
+  expect_usage_error({"run"}, "--");
+  expect_usage_error({"run", "--"}, "--");
+  expect_usage_error({"run", "ls"});
+  expect_usage_error({"record", "--", "ls"});
+  expect_usage_error({"record", "--"});
+}
+
+TEST_F(OptionsTest, ExcludesReplaceTheDefault) {
+  EXPECT_THAT(parse({"record", "--exclude", "/a"}).options().exclude, ElementsAre("/a"));
+  EXPECT_THAT(parse({"record", "--exclude", ""}).options().exclude, IsEmpty());
+  EXPECT_THAT(parse({"record", "--exclude="}).options().exclude, IsEmpty());
+  EXPECT_THAT(parse({"record", "--exclude", "", "--exclude", "/a b"}).options().exclude, ElementsAre("/a b"));
+}
+
+TEST_F(OptionsTest, EmptyReportIsTheDefault) {
+  EXPECT_EQ(parse({"record", "--report", ""}).options().report, "/data/snoop-report.json");
+  EXPECT_EQ(parse({"record", "--report=", "--interval=5s"}).options().interval, milliseconds(5'000));
+  EXPECT_EQ(parse({"record", "--report", "-"}).options().report, "-");
+  EXPECT_EQ(parse({"record", "--report", "/dev/stdout"}).options().report, "-");
+}
+
+TEST_F(OptionsTest, EnvironmentSetsEveryOption) {
+  set("SNOOP_CGROUP", "a,b/c");
+  set("SNOOP_REPORT", "r,1.json");
+  set("SNOOP_INTERVAL", "5s");
+  set("SNOOP_EXCLUDE", "/a/,/b");
+  set("SNOOP_MAX_FILES", "7");
+  set("SNOOP_RING_SIZE", "4M");
+  set("SNOOP_IMAGE", "i:1");
+  set("SNOOP_IMAGE_DIGEST", "sha256:x");
+  set("SNOOP_POD_NAME", "p");
+  set("SNOOP_NAMESPACE", "n");
+  set("SNOOP_CONTAINER_NAME", "c");
+  set("SNOOP_LABEL", "k=v,l=w");
+  set("SNOOP_LOG_LEVEL", "warn");
+  set("SNOOP_LOG_FORMAT", "json");
+  const Options options = parse({"record"}).options();
+  EXPECT_THAT(options.cgroups, ElementsAre("a", "b/c"));
+  EXPECT_EQ(options.report, "r,1.json");
+  EXPECT_EQ(options.interval, milliseconds(5'000));
+  EXPECT_THAT(options.exclude, ElementsAre("/a/", "/b"));
+  EXPECT_EQ(options.max_files, 7U);
+  EXPECT_EQ(options.ring_size_bytes, 4ULL << 20);
+  EXPECT_EQ(options.image, "i:1");
+  EXPECT_EQ(options.image_digest, "sha256:x");
+  EXPECT_EQ(options.pod_name, "p");
+  EXPECT_EQ(options.namespace_name, "n");
+  EXPECT_EQ(options.container_name, "c");
+  EXPECT_THAT(options.labels, ElementsAre(Pair("k", "v"), Pair("l", "w")));
+  EXPECT_EQ(options.log_level, "warn");
+  EXPECT_EQ(options.log_format, "json");
+
+  forget_environment();
+  set("SNOOP_ALL", "true");
+  set("SNOOP_FORMAT", "json");
+  set("SNOOP_UNIQUE", "1");
+  const Options trace = parse({"trace"}).options();
+  EXPECT_TRUE(trace.all);
+  EXPECT_TRUE(trace.trace_json);
+  EXPECT_TRUE(trace.trace_unique);
+  set("SNOOP_GRACE", "1s");
+  EXPECT_EQ(parse({"run", "--", "x"}).options().grace, milliseconds(1'000));
+}
+
+TEST_F(OptionsTest, EnvironmentOfOtherCommandsDoesNotHurt) {
+  set("SNOOP_CGROUP", "a");
+  set("SNOOP_INTERVAL", "nonsense");
+  set("SNOOP_HELP", "1");
+  set("SNOOP_WHATEVER", "1");
+  EXPECT_EQ(parse({"run", "--", "x"}).options().command, Command::kRun);
+  EXPECT_EQ(parse({"version"}).options().command, Command::kVersion);
+}
+
+TEST_F(OptionsTest, EmptyVariablesAreNotSet) {
+  set("SNOOP_REPORT", "");
+  set("SNOOP_EXCLUDE", "");
+  set("SNOOP_ALL", "");
+  set("SNOOP_MAX_FILES", "");
+  const Options options = parse({"record"}).options();
+  EXPECT_EQ(options.report, "/data/snoop-report.json");
+  EXPECT_EQ(options.exclude.size(), 3U);
+  EXPECT_FALSE(options.all);
+}
+
+TEST_F(OptionsTest, BadVariablesAreUsageErrors) {
+  set("SNOOP_INTERVAL", "soon");
+  expect_usage_error({"record"}, "soon");
+  set("SNOOP_INTERVAL", "5s");
+  set("SNOOP_LABEL", "a=b,c");
+  expect_usage_error({"record"}, "'c'");
+}
+
+TEST_F(OptionsTest, ConfigurationFileSetsOptions) {
+  const std::string file = config(R"(# what to watch
+[record]
+cgroup = ["a", "b"]
+report = "/tmp/r.json"
+interval = "5s"
+exclude = ["/a/", "/b"]
+max-files = 7
+ring-size = "4M"
+label = ["k=v", "l=w"]
+pod-name = "a pod"
+[trace]
+all = true
+format = "json"
+)");
+  const Options options = parse({file, "record"}).options();
+  EXPECT_THAT(options.cgroups, ElementsAre("a", "b"));
+  EXPECT_FALSE(options.all);
+  EXPECT_EQ(options.report, "/tmp/r.json");
+  EXPECT_EQ(options.interval, milliseconds(5'000));
+  EXPECT_THAT(options.exclude, ElementsAre("/a/", "/b"));
+  EXPECT_EQ(options.max_files, 7U);
+  EXPECT_EQ(options.ring_size_bytes, 4ULL << 20);
+  EXPECT_THAT(options.labels, ElementsAre(Pair("k", "v"), Pair("l", "w")));
+  EXPECT_EQ(options.pod_name, "a pod");
+  EXPECT_FALSE(options.trace_json);
+  const Options trace = parse({"trace", file}).options();
+  EXPECT_TRUE(trace.all);
+  EXPECT_TRUE(trace.trace_json);
+  EXPECT_THAT(trace.cgroups, IsEmpty());
+}
+
+TEST_F(OptionsTest, SectionsOfOtherCommandsDoNotCount) {
+  const std::string file = config("[run]\nreport = \"run.json\"\nlog-level = \"off\"\nlabel = [\"a=b\"]\n");
+  const Options options = parse({file, "record"}).options();
+  EXPECT_EQ(options.report, "/data/snoop-report.json");
+  EXPECT_EQ(options.log_level, "info");
+  EXPECT_THAT(options.labels, IsEmpty());
+  EXPECT_EQ(parse({file, "run", "--", "x"}).options().report, "run.json");
+}
+
+TEST_F(OptionsTest, FlagBeatsEnvironmentBeatsFile) {
+  const std::string file = config(
+      "[record]\nreport = \"file\"\ninterval = \"1s\"\nexclude = [\"/file/\"]\nlabel = [\"from=file\"]\n"
+      "ring-size = \"1M\"\nmax-files = 1\n");
+  const auto get = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments = {file, "record"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return parse(arguments).options();
+  };
+  const std::vector<std::string> flags = {"--report", "flag",      "--interval",  "3s", "--exclude",   "/flag/",
+                                          "--label",  "from=flag", "--ring-size", "4M", "--max-files", "3"};
+  const Options from_file = get({});
+  EXPECT_EQ(from_file.report, "file");
+  EXPECT_EQ(from_file.interval, milliseconds(1'000));
+  EXPECT_THAT(from_file.exclude, ElementsAre("/file/"));
+  EXPECT_THAT(from_file.labels, ElementsAre(Pair("from", "file")));
+  EXPECT_EQ(from_file.ring_size_bytes, 1ULL << 20);
+  EXPECT_EQ(from_file.max_files, 1U);
+
+  set("SNOOP_REPORT", "environment");
+  set("SNOOP_INTERVAL", "2s");
+  set("SNOOP_EXCLUDE", "/environment/");
+  set("SNOOP_LABEL", "from=environment");
+  set("SNOOP_RING_SIZE", "2M");
+  set("SNOOP_MAX_FILES", "2");
+  const Options from_environment = get({});
+  EXPECT_EQ(from_environment.report, "environment");
+  EXPECT_EQ(from_environment.interval, milliseconds(2'000));
+  EXPECT_THAT(from_environment.exclude, ElementsAre("/environment/"));
+  EXPECT_THAT(from_environment.labels, ElementsAre(Pair("from", "environment")));
+  EXPECT_EQ(from_environment.ring_size_bytes, 2ULL << 20);
+  EXPECT_EQ(from_environment.max_files, 2U);
+
+  const Options from_flags = get(flags);
+  EXPECT_EQ(from_flags.report, "flag");
+  EXPECT_EQ(from_flags.interval, milliseconds(3'000));
+  EXPECT_THAT(from_flags.exclude, ElementsAre("/flag/"));
+  EXPECT_THAT(from_flags.labels, ElementsAre(Pair("from", "flag")));
+  EXPECT_EQ(from_flags.ring_size_bytes, 4ULL << 20);
+  EXPECT_EQ(from_flags.max_files, 3U);
+}
+
+TEST_F(OptionsTest, FlagWinsWhereverItStands) {
+  set("SNOOP_REPORT", "environment");
+  EXPECT_EQ(parse({"record", "--report=flag"}).options().report, "flag");
+  // A value that looks like a command is none.
+  EXPECT_EQ(parse({"record", "--pod-name", "trace"}).options().pod_name, "trace");
+  const std::string file = config("[record]\nreport = \"file\"\n");
+  EXPECT_EQ(parse({"record", file}).options().report, "environment");
+  EXPECT_EQ(parse({"--config", dir / "snoop.toml", "record"}).options().report, "environment");
+}
+
+TEST_F(OptionsTest, ConfigurationFileMayBeNamedLikeACommand) {
+  const std::filesystem::path former = std::filesystem::current_path();
+  std::filesystem::current_path(dir.path());
+  write_file("./run", "[record]\npod-name = \"p\"\n");
+  set("SNOOP_REPORT", "environment");
+  const Parsed parsed = parse({"--config", "run", "record"});
+  std::filesystem::current_path(former);
+  EXPECT_EQ(parsed.options().command, Command::kRecord);
+  EXPECT_EQ(parsed.options().pod_name, "p");
+  EXPECT_EQ(parsed.options().report, "environment");
+}
+
+TEST_F(OptionsTest, EnvironmentNamesTheConfigurationFile) {
+  config("[record]\nreport = \"file\"\n");
+  set("SNOOP_CONFIG", (dir / "snoop.toml").c_str());
+  EXPECT_EQ(parse({"record"}).options().report, "file");
+  write_file(dir / "other.toml", "[record]\nreport = \"other\"\n");
+  EXPECT_EQ(parse({"record", "--config", dir / "other.toml"}).options().report, "other");
+  set("SNOOP_CONFIG", (dir / "missing.toml").c_str());
+  expect_usage_error({"record"}, "missing.toml");
+}
+
+TEST_F(OptionsTest, TargetsOfAHigherPlaceReplaceThoseOfALower) {
+  const std::string all_in_file = config("[record]\nall = true\n");
+  const Options by_flag = parse({all_in_file, "record", "--cgroup", "a"}).options();
+  EXPECT_FALSE(by_flag.all);
+  EXPECT_THAT(by_flag.cgroups, ElementsAre("a"));
+  set("SNOOP_CGROUP", "b");
+  const Options by_environment = parse({all_in_file, "record"}).options();
+  EXPECT_FALSE(by_environment.all);
+  EXPECT_THAT(by_environment.cgroups, ElementsAre("b"));
+  const Options flag_over_environment = parse({"record", "--all"}).options();
+  EXPECT_TRUE(flag_over_environment.all);
+  EXPECT_THAT(flag_over_environment.cgroups, IsEmpty());
+
+  forget_environment();
+  const std::string cgroups_in_file = config("[record]\ncgroup = [\"c\"]\n");
+  const Options all_by_flag = parse({cgroups_in_file, "record", "--all"}).options();
+  EXPECT_TRUE(all_by_flag.all);
+  EXPECT_THAT(all_by_flag.cgroups, IsEmpty());
+
+  expect_usage_error({config("[record]\ncgroup = [\"c\"]\nall = true\n"), "record"}, "--all");
+  set("SNOOP_ALL", "true");
+  set("SNOOP_CGROUP", "a");
+  expect_usage_error({"record"}, "--all");
+  set("SNOOP_ALL", "false");
+  EXPECT_THAT(parse({"record"}).options().cgroups, ElementsAre("a"));
+}
+
+TEST_F(OptionsTest, MistakesInTheConfigurationFileAreUsageErrors) {
+  for (const char* text : {
+           "[record]\nmax_files = 10\n",
+           "[record]\nnonsense = 1\n",
+           "[recrod]\nmax-files = 10\n",
+           "max-files = 10\n",
+           "[record]\ninterval = \"soon\"\n",
+           "[record]\nmax-files = 0\n",
+           "[record]\nall = maybe\n",
+       }) {
+    expect_usage_error({config(text), "record"});
+  }
+  expect_usage_error({"--config", dir / "missing.toml", "record"}, "missing.toml");
+  expect_usage_error({"--config", dir.path(), "record"});
+}
+
+}  // namespace
+}  // namespace snoop
