@@ -24,6 +24,7 @@ RUN apt-get update \
         cmake \
         g++ \
         libbpf-dev \
+        libcap-dev \
         libcli11-dev \
         libelf-dev \
         libexpected-dev \
@@ -50,6 +51,7 @@ LABEL org.opencontainers.image.title="snoop" \
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         libbpf1 \
+        libcap2 \
         libelf1 \
         libfmt9 \
         libspdlog1.10 \

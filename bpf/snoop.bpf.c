@@ -3,7 +3,7 @@
 #include "emit.bpf.h"
 #include <bpf/bpf_tracing.h>
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";
 
 /* include/uapi/asm-generic/fcntl.h, the same on x86 and arm64 but for O_DIRECTORY. */
 #define O_ACCMODE 00000003

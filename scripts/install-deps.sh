@@ -4,12 +4,12 @@
 # Asks apt only for what is missing, so it is quick where all is there.
 set -eu
 
-packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git
+packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git python3
   libbpf-dev libelf-dev libcap-dev zlib1g-dev linux-libc-dev
   libcli11-dev libspdlog-dev libfmt-dev rapidjson-dev libexpected-dev
   libgtest-dev libgmock-dev"
 if [ "${1:-}" = --test ]; then
-  packages="$packages python3 python3-jsonschema strace clang-format clang-tidy shellcheck
+  packages="$packages python3-jsonschema strace clang-format clang-tidy shellcheck
     gcc musl-tools findutils tar procps util-linux mount"
 fi
 

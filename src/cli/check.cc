@@ -76,8 +76,9 @@ void check_cgroups(Findings& findings) {
   if (own->path == "/") {
     findings.note("targets", "no siblings here: name targets with --cgroup, or take --all");
   }
-  const std::string procs = tree->directory(*own) + "/cgroup.procs";
-  if (::access(procs.c_str(), W_OK) != 0) {
+  const std::string directory = tree->directory(*own);
+  const std::string procs = directory + "/cgroup.procs";
+  if (::access(directory.c_str(), W_OK) != 0 || ::access(procs.c_str(), W_OK) != 0) {
     findings.note(
         "snoop run",
         fmt::format("cannot make a cgroup below {}: 'run' will not work, 'record' and 'trace' do", own->path));

@@ -109,10 +109,7 @@ Result<void> Session::add_target(const Cgroup& cgroup, const std::string& name) 
   if (!target) {
     return tl::unexpected(target.error());
   }
-  Container& container =
-      recorder_.add_container(name.empty() ? last_component(cgroup.path) : name, cgroup.id, cgroup.path, *target);
-  container.image = options_.image;
-  container.image_digest = options_.image_digest;
+  add_container(name.empty() ? last_component(cgroup.path) : name, cgroup, *target);
   for (const pid_t pid : tree_.processes(cgroup)) {
     UniqueFd root(::open(fmt::format("/proc/{}/root", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (root) {
@@ -163,21 +160,20 @@ Result<void> Session::add_all() {
   return adopt_below(*root, *own);
 }
 
-/// Makes a target of this cgroup, if it holds processes, and of each below.
+/// Makes a target of this cgroup and of each below. An empty one too: a process
+/// may be moved into it later. What never used anything is left out of reports.
 Result<void> Session::adopt_below(const Cgroup& cgroup, const Cgroup& own) {
   if (cgroup.id == own.id && cgroup.path != "/") {
     return {};
   }
   snoop_target target = {};
-  if (cgroup.id != own.id && !tree_.processes(cgroup).empty()) {
+  if (cgroup.id != own.id) {
     const Result<snoop_target> next = next_target();
     if (!next) {
       return tl::unexpected(next.error());
     }
     target = *next;
-    Container& container = recorder_.add_container(last_component(cgroup.path), cgroup.id, cgroup.path, target);
-    container.image = options_.image;
-    container.image_digest = options_.image_digest;
+    add_container(last_component(cgroup.path), cgroup, target).only_if_used = true;
   }
   target.flags = SNOOP_TARGET_ADOPT | SNOOP_TARGET_ADOPT_DEEP;
   // Not replaced: the kernel side may have adopted it a moment ago.
@@ -262,10 +258,15 @@ void Session::on_new_cgroup(const Record& record) {
   snoop_target target = {};
   target.id = record.event.target;
   target.slot = target.id - 1;
-  Container& container = recorder_.add_container(last_component(path), record.event.cgroup_id, path, target);
+  add_container(last_component(path), {record.event.cgroup_id, path}, target).only_if_used = options_.all;
+  spdlog::debug("new target {}", printable(path));
+}
+
+Container& Session::add_container(std::string name, const Cgroup& cgroup, const snoop_target& target) {
+  Container& container = recorder_.add_container(std::move(name), cgroup.id, cgroup.path, target);
   container.image = options_.image;
   container.image_digest = options_.image_digest;
-  spdlog::info("new target {}", printable(path));
+  return container;
 }
 
 Container& Session::container_of(const Access& access) {
@@ -277,7 +278,7 @@ Container& Session::container_of(const Access& access) {
   target.id = access.target;
   target.slot = target.id - 1;
   const std::string name = fmt::format("cgroup-{}", access.cgroup_id);
-  return recorder_.add_container(name, access.cgroup_id, "", target);
+  return add_container(name, {access.cgroup_id, ""}, target);
 }
 
 void Session::finish() {

@@ -68,6 +68,7 @@ class Session {
   [[nodiscard]] Result<void> add_all();
   [[nodiscard]] Result<void> add_siblings();
   [[nodiscard]] Result<void> adopt_below(const Cgroup& cgroup, const Cgroup& own);
+  Container& add_container(std::string name, const Cgroup& cgroup, const snoop_target& target);
   [[nodiscard]] Container& container_of(const Access& access);
   void collect_stats();
   [[nodiscard]] ReportHeader header(bool final);

@@ -134,6 +134,9 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   Losses losses;
   uint64_t total_events = 0;
   for (const Container& container : containers) {
+    if (container.only_if_used && container.total_events == 0) {
+      continue;
+    }
     sorted.push_back(&container);
     losses += container.losses;
     total_events += container.total_events;

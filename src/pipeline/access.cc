@@ -37,6 +37,27 @@ constexpr std::array kOtherKinds = {
 };
 static_assert(kOpenModes.size() + kOtherKinds.size() == SNOOP_KIND_COUNT);
 
+/// The name that programs ask for a loader by, from the file that it is: the
+/// name is part of each ABI. Where the executable cannot be asked this is as good;
+/// a loader of another name is taken to be asked for as what it is.
+std::string usual_loader_name(const std::string& file) {
+  const std::string name = file.substr(file.rfind('/') + 1);
+  if (name == "ld-linux-x86-64.so.2") {
+    return "/lib64/" + name;
+  }
+  if (name == "ld-linux.so.2" || name == "ld-linux-aarch64.so.1" || name == "ld-linux-armhf.so.3" ||
+      (name.starts_with("ld-musl-") && name.ends_with(".so.1"))) {
+    return "/lib/" + name;
+  }
+#if defined(__x86_64__)
+  // glibc before 2.34 had its version in the name of the file.
+  if (name.starts_with("ld-2.") && file.find("x86_64") != std::string::npos) {
+    return "/lib64/ld-linux-x86-64.so.2";
+  }
+#endif
+  return file;
+}
+
 std::string path_of(const Record& record, Access& access) {
   if (record.path.empty() && !record.has(SNOOP_FLAG_RELATIVE)) {
     return access.resolved;
@@ -127,7 +148,7 @@ std::optional<Access> to_access(const Record& record, LoaderNames& loader_names)
   }
   if (event.type == SNOOP_EVENT_ELF_INTERPRETER) {
     const std::optional<std::string> name = loader_names.find(event.target, access.pid, directory_of(record.base));
-    access.path = name && name->front() == '/' ? normalise(*name) : access.resolved;
+    access.path = name && name->front() == '/' ? normalise(*name) : usual_loader_name(access.resolved);
   } else {
     access.path = path_of(record, access);
   }

@@ -39,6 +39,8 @@ struct Container {
   uint32_t target = 0;
   uint32_t slot = 0;
   WallTime observed_from = 0;
+  /// Nobody asked for it by name: reported only if it used anything.
+  bool only_if_used = false;
 
   /// Read from the kernel side by whoever reports.
   uint64_t total_events = 0;
