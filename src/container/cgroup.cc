@@ -41,7 +41,7 @@ std::string unescape_mount(std::string_view text) {
 }
 
 std::string join(const std::string& directory, std::string_view name) {
-  return directory == "/" ? "/" + std::string(name) : directory + "/" + std::string(name);
+  return fmt::format("{}/{}", directory == "/" ? "" : directory, name);
 }
 
 /// A cgroup and everything below it, the deepest last.
