@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 
 #include "cli/commands.h"
 #include "cli/session.h"
@@ -25,19 +27,22 @@ Result<int> trace(const Options& options) {
   }
   // A reader that went away (| head) is a normal end.
   std::signal(SIGPIPE, SIG_IGN);
+  int write_error = 0;
 
   const auto print = [&](const Access& access, const Container& container) {
-    if (is_excluded(access.path, options.exclude)) {
+    if (write_error != 0 || is_excluded(access.path, options.exclude)) {
       return;
     }
     const std::string line =
         options.trace_json ? trace_json_line(access, container) : trace_text_line(access, container);
     if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) {
+      write_error = errno;
       loop->stop();
     }
   };
   const auto flush = [&] {
-    if (std::fflush(stdout) != 0) {
+    if (write_error == 0 && std::fflush(stdout) != 0) {
+      write_error = errno;
       loop->stop();
     }
   };
@@ -54,6 +59,9 @@ Result<int> trace(const Options& options) {
   }
   (*session)->finish();
   flush();
+  if (write_error != 0 && write_error != EPIPE) {
+    return fail(write_error, "cannot write to stdout");
+  }
   const Session::Totals totals = (*session)->totals();
   spdlog::info("{} accesses, {} lost", totals.events, totals.lost);
   return kExitOk;

@@ -91,12 +91,15 @@ uint64_t recursion_misses(const bpf_program* program) {
 struct Probe::DrainState {
   const RawHandler* handler = nullptr;
   size_t count = 0;
+  size_t bytes = 0;
+  size_t most_bytes = 0;
 
   static int on_sample(void* context, void* data, size_t size) {
     auto* state = static_cast<DrainState*>(context);
     state->count++;
+    state->bytes += BPF_RINGBUF_HDR_SZ + size;
     (*state->handler)({static_cast<const std::byte*>(data), size});
-    return 0;
+    return state->bytes < state->most_bytes ? 0 : -ECANCELED;
   }
 };
 
@@ -187,14 +190,14 @@ size_t Probe::traced_cgroups() const {
 
 int Probe::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
 
-size_t Probe::drain(const RawHandler& handler) {
-  drain_state_->handler = &handler;
-  drain_state_->count = 0;
+Probe::Drained Probe::drain(const RawHandler& handler) {
+  *drain_state_ = {
+      .handler = &handler, .count = 0, .bytes = 0, .most_bytes = bpf_map__max_entries(skeleton_->maps.events)};
   const int result = ring_buffer__consume(ring_.get());
-  if (result < 0) {
+  if (result < 0 && result != -ECANCELED) {
     spdlog::error("reading the ring buffer failed: {}", strerrordesc_np(-result));
   }
-  return drain_state_->count;
+  return {drain_state_->count, result == -ECANCELED};
 }
 
 void Probe::ask_for_wakeup() { __atomic_store_n(&skeleton_->bss->reader_waits, 1, __ATOMIC_SEQ_CST); }

@@ -52,8 +52,14 @@ class Probe {
 
   /// File descriptor to poll, edge-triggered: readable after a wake-up.
   [[nodiscard]] int ring_fd() const;
-  /// Hands every waiting record to `handler`; returns how many there were.
-  [[nodiscard]] size_t drain(const RawHandler& handler);
+  struct Drained {
+    size_t count = 0;
+    /// Records came as fast as they were taken: there may be more.
+    bool more = false;
+  };
+  /// Hands every waiting record to `handler`, and what comes meanwhile, up to
+  /// as much as the ring buffer holds: so it ends, whatever the programs do.
+  Drained drain(const RawHandler& handler);
   /// Asks the kernel side to wake the reader for the next record, whatever its
   /// size; drain once more afterwards.
   void ask_for_wakeup();

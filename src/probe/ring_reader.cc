@@ -9,6 +9,8 @@ namespace {
 
 /// Longest delay of a record while others come.
 constexpr std::chrono::milliseconds kRound{25};
+/// Lets signals and timers have their turn when there is no end of records.
+constexpr std::chrono::nanoseconds kAtOnce{1};
 
 }  // namespace
 
@@ -37,7 +39,7 @@ Result<std::unique_ptr<RingReader>> RingReader::start(EventLoop& loop, Probe& pr
   const auto on_wakeup = [self] {
     self->drain();
     self->empty_rounds_ = 0;
-    self->timer_.start(kRound);
+    self->timer_.start(self->more_ ? kAtOnce : kRound);
   };
   if (Result<void> done = loop.watch(probe.ring_fd(), on_wakeup, true); !done) {
     return fail(done.error(), "ring reader");
@@ -50,18 +52,19 @@ Result<std::unique_ptr<RingReader>> RingReader::start(EventLoop& loop, Probe& pr
 }
 
 size_t RingReader::drain() {
-  const size_t count = probe_.drain(handler_);
-  if (count > 0 && drained_) {
+  const Probe::Drained drained = probe_.drain(handler_);
+  more_ = drained.more;
+  if (drained.count > 0 && drained_) {
     drained_();
   }
-  return count;
+  return drained.count;
 }
 
 void RingReader::on_timer() {
   timer_.acknowledge();
   if (drain() > 0) {
     empty_rounds_ = 0;
-    timer_.start(kRound);
+    timer_.start(more_ ? kAtOnce : kRound);
     return;
   }
   // Twice: a record that was being written while the wake-up was asked for may

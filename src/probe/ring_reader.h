@@ -20,7 +20,7 @@ class RingReader {
   RingReader(const RingReader&) = delete;
   RingReader& operator=(const RingReader&) = delete;
 
-  /// Everything that is there now; returns how many records that was.
+  /// Everything that is there at the call; returns how many records that was.
   size_t drain();
 
  private:
@@ -32,6 +32,8 @@ class RingReader {
   Probe::RawHandler handler_;
   EventLoop::Callback drained_;
   Timer timer_;
+  /// The last round ended before the records did.
+  bool more_ = false;
   /// Timer rounds that found nothing, in a row.
   int empty_rounds_ = 0;
 };
