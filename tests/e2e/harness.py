@@ -63,6 +63,22 @@ def _find_cgroup2():
 CGROUP2 = _find_cgroup2()
 
 
+def remove_cgroup(top):
+    """Ends what is in a cgroup and below, and removes it."""
+
+    def gone():
+        for directory, _, _ in os.walk(top, topdown=False):
+            try:
+                for pid in pathlib.Path(directory, "cgroup.procs").read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
+                os.rmdir(directory)
+            except OSError:
+                return False
+        return True
+
+    wait_for(gone, f"{top} to be removable")
+
+
 class Cgroup:
     """A cgroup of this test; remove() ends what is in it and takes all below it along."""
 
@@ -109,19 +125,7 @@ class Cgroup:
         return output
 
     def remove(self):
-        def gone():
-            if not self.directory.exists():
-                return True
-            for directory, _, _ in os.walk(self.directory, topdown=False):
-                try:
-                    for pid in pathlib.Path(directory, "cgroup.procs").read_text().split():
-                        os.kill(int(pid), signal.SIGKILL)
-                    os.rmdir(directory)
-                except OSError:
-                    return False
-            return True
-
-        wait_for(gone, f"{self.directory} to be removable")
+        remove_cgroup(self.directory)
 
 
 _WORKER = r"""
@@ -313,6 +317,9 @@ class Background:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+            # A killed `snoop run` leaves its command running.
+            for directory in CGROUP2.rglob(f"snoop-run-{self.pid}"):
+                remove_cgroup(directory)
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 stream.close()
