@@ -32,6 +32,7 @@ static __always_inline __u64 syscall_arg(const struct pt_regs *regs, int abi, __
     case 2: return (__u32)regs->dx;
     case 3: return (__u32)regs->si;
     case 4: return (__u32)regs->di;
+    case 5: return (__u32)regs->bp;
     default: return 0;
     }
   }
@@ -41,6 +42,7 @@ static __always_inline __u64 syscall_arg(const struct pt_regs *regs, int abi, __
   case 2: return regs->dx;
   case 3: return regs->r10;
   case 4: return regs->r8;
+  case 5: return regs->r9;
   default: return 0;
   }
 }
@@ -74,6 +76,7 @@ static __always_inline __u64 syscall_arg(const struct pt_regs *regs, int abi, __
   case 2: return regs->regs[2];
   case 3: return regs->regs[3];
   case 4: return regs->regs[4];
+  case 5: return regs->regs[5];
   default: return 0;
   }
 }

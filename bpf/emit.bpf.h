@@ -134,10 +134,14 @@ __noinline int emit_access(__u32 which)
     place_of_file(&place, access->file);
     start = offset;
     state = walk_up(&place, &access->root, which, &offset);
-    if (state == WALK_DONE || state == WALK_ABOVE_ROOT)
+    if (state == WALK_DONE || state == WALK_ABOVE_ROOT) {
       resolved_len = offset - start;
-    else
+    } else if (access->named_by_file) {
+      stats->base_unknown++;
+      return 0;
+    } else {
       scratch->event.flags |= SNOOP_FLAG_NAMELESS;
+    }
     if (state == WALK_ABOVE_ROOT)
       scratch->event.flags |= SNOOP_FLAG_RESOLVED_ABOVE_ROOT;
   }

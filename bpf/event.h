@@ -20,6 +20,7 @@ enum snoop_kind {
   SNOOP_KIND_ACCESS,      /* permission asked */
   SNOOP_KIND_READLINK,    /* link read */
   SNOOP_KIND_CHANGE,      /* made, removed, renamed, or metadata changed */
+  SNOOP_KIND_CONNECT,     /* socket connected or sent to */
   SNOOP_KIND_COUNT,
 };
 

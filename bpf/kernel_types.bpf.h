@@ -127,6 +127,7 @@ struct pt_regs {
   unsigned long di;
   unsigned long bp;
   unsigned long r8;
+  unsigned long r9;
   unsigned long r10;
   unsigned long orig_ax;
   unsigned long ip;

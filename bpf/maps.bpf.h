@@ -95,6 +95,9 @@ struct access {
   __u64 result_buffer; /* user address, of a readlink; 0: there is none */
   __s32 dirfd;         /* AT_FDCWD where the call has none */
   __u32 slot;          /* of the target */
+  __u32 max_len;       /* of the path, where a length ends it; 0: a NUL does */
+  bool absolute_only;  /* what is not absolute is no path */
+  bool named_by_file;  /* there is no path but that of the file */
   bool uncached;       /* has no identity that a later access could be compared with */
 };
 

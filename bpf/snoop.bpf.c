@@ -98,6 +98,24 @@ static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 re
   return result_size > 0 && path < result + result_size && result < path + path_size;
 }
 
+/* include/uapi/linux/un.h */
+#define UNIX_PATH_MAX 108
+
+/* The path of a socket address ends with a NUL or with the address, behind which
+ * there may be no memory. Returns its length with a NUL. */
+static __always_inline long read_socket_path(struct scratch *scratch)
+{
+  __u32 size = scratch->access.max_len;
+
+  if (size > UNIX_PATH_MAX)
+    size = UNIX_PATH_MAX;
+  if (bpf_probe_read_user(scratch->data, size, (const void *)scratch->access.user_path))
+    return -EFAULT;
+  scratch->data[size] = '\0';
+  /* For its length only: the copy is overwritten. */
+  return bpf_probe_read_kernel_str(scratch->data + NAME_ROOM, UNIX_PATH_MAX + 1, scratch->data);
+}
+
 /* The path of a system call at its exit: reads it, finds where it begins. What
  * is known from the registers stands in the scratch space already. */
 __noinline int on_path(__u32 which, __u32 op)
@@ -113,11 +131,24 @@ __noinline int on_path(__u32 which, __u32 op)
     return 0;
   access = &scratch->access;
   stats = stats_of(access->slot);
-  if (!stats || !access->user_path)
+  if (!stats)
     return 0;
-  len = bpf_probe_read_user_str(scratch->data, SNOOP_PATH_MAX, (const void *)access->user_path);
+  if (op == SNOOP_OP_HANDLE) {
+    stats->events++;
+    set_path_len(scratch, 0);
+    place_of_root(&access->root, fs);
+    return emit_access(which);
+  }
+  if (!access->user_path)
+    return 0;
+  if (access->max_len)
+    len = read_socket_path(scratch);
+  else
+    len = bpf_probe_read_user_str(scratch->data, SNOOP_PATH_MAX, (const void *)access->user_path);
   if (len == 1)
     return 0; /* an empty path: the call was on the descriptor itself */
+  if (len > 1 && access->absolute_only && scratch->data[0] != '/')
+    return 0;
   stats->events++;
   if (len < 1 || is_overwritten(access->user_path, len, access->result_buffer, scratch->event.result)) {
     stats->path_unreadable++;
@@ -153,6 +184,81 @@ __noinline int on_path(__u32 which, __u32 op)
     }
   }
   return emit_access(which);
+}
+
+/* include/linux/socket.h, include/uapi/linux/net.h */
+#define AF_UNIX 1
+#define SYS_BIND 2
+#define SYS_CONNECT 3
+#define SYS_SENDTO 11
+#define SYS_SENDMSG 16
+
+/* The start of struct msghdr. */
+struct msg_name {
+  __u64 address;
+  __u32 length;
+};
+
+/* The start of struct compat_msghdr. */
+struct msg_name32 {
+  __u32 address;
+  __u32 length;
+};
+
+static __always_inline void read_msg_name(struct msg_name *name, __u64 from, int abi)
+{
+  struct msg_name32 name32 = {};
+
+  if (abi == ABI_NATIVE) {
+    bpf_probe_read_user(name, sizeof(*name), (const void *)from);
+    return;
+  }
+  bpf_probe_read_user(&name32, sizeof(name32), (const void *)from);
+  name->address = name32.address;
+  name->length = name32.length;
+}
+
+/*
+ * Where the path of a socket address begins and how long it can be; false: the
+ * call has no address, or one that is no path (abstract ones begin with a NUL,
+ * so they look like an empty path later on).
+ */
+static __always_inline bool socket_path(struct access *access, const struct pt_regs *regs, int abi, __u32 *op,
+                                        const volatile struct snoop_syscall_rule *rule)
+{
+  struct msg_name name = {};
+  __u64 first = syscall_arg(regs, abi, rule->path);
+  __u16 family = 0;
+
+  if (*op == SNOOP_OP_SOCKETCALL) {
+    __u32 args[6] = {};
+    __u64 call = syscall_arg(regs, abi, rule->extra);
+
+    if (call != SYS_BIND && call != SYS_CONNECT && call != SYS_SENDTO && call != SYS_SENDMSG)
+      return false;
+    bpf_probe_read_user(args, sizeof(args), (const void *)first);
+    if (call == SYS_SENDMSG) {
+      read_msg_name(&name, args[1], abi);
+    } else {
+      name.address = call == SYS_SENDTO ? args[4] : args[1];
+      name.length = call == SYS_SENDTO ? args[5] : args[2];
+    }
+    *op = call == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
+  } else if (*op == SNOOP_OP_SENDMSG) {
+    read_msg_name(&name, first, abi);
+  } else {
+    name.address = first;
+    name.length = syscall_arg(regs, abi, rule->extra);
+  }
+  if (!name.address || name.length <= sizeof(family))
+    return false;
+  bpf_probe_read_user(&family, sizeof(family), (const void *)name.address);
+  if (family != AF_UNIX)
+    return false;
+  name.length -= sizeof(family);
+  access->user_path = name.address + sizeof(family);
+  access->max_len = name.length < UNIX_PATH_MAX ? name.length : UNIX_PATH_MAX;
+  return true;
 }
 
 static __always_inline __s32 dirfd_arg(const struct pt_regs *regs, int abi, __u8 arg)
@@ -223,11 +329,27 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
     kinds = KIND(READLINK);
     scratch->access.result_buffer = syscall_arg(regs, abi, rule->extra);
     break;
-  case SNOOP_OP_CHANGE: kinds = KIND(CHANGE); break;
+  case SNOOP_OP_HANDLE:
+    if (ret < 0)
+      return 0; /* nothing that could be named */
+    flags = syscall_arg(regs, abi, rule->extra);
+    kinds = kinds_of_flags(flags);
+    scratch->access.named_by_file = true;
+    break;
+  case SNOOP_OP_BIND:
+  case SNOOP_OP_CONNECT:
+  case SNOOP_OP_SENDMSG:
+  case SNOOP_OP_SOCKETCALL:
+    if (!socket_path(&scratch->access, regs, abi, &op, rule))
+      return 0;
+    kinds = op == SNOOP_OP_BIND ? KIND(CHANGE) : KIND(CONNECT);
+    break;
+  case SNOOP_OP_CHANGE:
+  case SNOOP_OP_MOUNT: kinds = KIND(CHANGE); break;
   default: kinds = KIND(STAT);
   }
 
-  if (ret >= 0 && op <= SNOOP_OP_OPENAT2) {
+  if (ret >= 0 && (op <= SNOOP_OP_OPENAT2 || op == SNOOP_OP_HANDLE)) {
     struct file *file = file_of_fd(task, ret);
 
     /* With O_TMPFILE the path is that of the directory. A file that was made
@@ -245,11 +367,12 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome_of(ret));
 
   on_path(SCRATCH_SYSCALL, op);
-  if (op == SNOOP_OP_CHDIR && ret == 0)
-    remember_cwd(task->fs);
+  if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
+    remember_cwd(task->fs); /* pivot_root, which counts as chroot, moves it */
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = syscall_arg(regs, abi, rule->path2);
     scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd2);
+    scratch->access.absolute_only = op == SNOOP_OP_MOUNT;
     scratch->event.flags = 0;
     on_path(SCRATCH_SYSCALL, op);
   }

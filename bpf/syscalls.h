@@ -17,17 +17,23 @@
 /* How the arguments of a call are read. */
 enum snoop_syscall_op {
   SNOOP_OP_NONE = 0,
-  SNOOP_OP_OPEN,     /* extra: the argument with the open flags */
-  SNOOP_OP_CREAT,    /* open with O_CREAT|O_WRONLY|O_TRUNC */
-  SNOOP_OP_OPENAT2,  /* extra: the argument that points to struct open_how */
-  SNOOP_OP_EXEC,     /* failures only; success is seen at sched_process_exec */
-  SNOOP_OP_STAT,     /* asks about a file: stat, statfs, xattr, inotify, handle */
-  SNOOP_OP_ACCESS,   /* access(2) and relatives */
-  SNOOP_OP_READLINK, /* extra: the argument with the result buffer */
-  SNOOP_OP_CHANGE,   /* creates, removes, renames, or changes metadata */
-  SNOOP_OP_CHDIR,    /* success has replaced the base of its own path */
-  SNOOP_OP_CHROOT,   /* success has replaced the root of its own path */
-  SNOOP_OP_REBASE,   /* no path, but the working directory may be another */
+  SNOOP_OP_OPEN,       /* extra: the argument with the open flags */
+  SNOOP_OP_CREAT,      /* open with O_CREAT|O_WRONLY|O_TRUNC */
+  SNOOP_OP_OPENAT2,    /* extra: the argument that points to struct open_how */
+  SNOOP_OP_EXEC,       /* failures only; success is seen at sched_process_exec */
+  SNOOP_OP_STAT,       /* asks about a file: stat, statfs, xattr, inotify, handle */
+  SNOOP_OP_ACCESS,     /* access(2) and relatives */
+  SNOOP_OP_READLINK,   /* extra: the argument with the result buffer */
+  SNOOP_OP_CHANGE,     /* creates, removes, renames, or changes metadata */
+  SNOOP_OP_CHDIR,      /* success has replaced the base of its own path */
+  SNOOP_OP_CHROOT,     /* success has replaced the root of its own path */
+  SNOOP_OP_REBASE,     /* no path, but the working directory may be another */
+  SNOOP_OP_MOUNT,      /* path2 is a path only where it is absolute */
+  SNOOP_OP_HANDLE,     /* no path: the file that was opened; extra: flags */
+  SNOOP_OP_BIND,       /* path: a socket address; extra: its length */
+  SNOOP_OP_CONNECT,    /* the same, of a socket that is there */
+  SNOOP_OP_SENDMSG,    /* path: struct msghdr with the address */
+  SNOOP_OP_SOCKETCALL, /* i386: the four calls above in one */
 };
 
 /* Arguments are counted from 0; SNOOP_NO_ARG: there is none. */
@@ -119,8 +125,36 @@ struct snoop_syscall_rule {
   X(futimesat,          261,  299,   _N, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
   X(utimensat,          280,  320,   88, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
   X(utimensat_time64,    _N,  412,   _N, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(acct,               163,   51,   89, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(bind,                49,  361,  200, SNOOP_OP_BIND,      1, _A,  2, _A, _A) \
+  X(connect,             42,  362,  203, SNOOP_OP_CONNECT,   1, _A,  2, _A, _A) \
+  X(sendto,              44,  369,  206, SNOOP_OP_CONNECT,   4, _A,  5, _A, _A) \
+  X(sendmsg,             46,  370,  211, SNOOP_OP_SENDMSG,   1, _A, _A, _A, _A) \
+  X(sendmmsg,           307,  345,  269, SNOOP_OP_SENDMSG,   1, _A, _A, _A, _A) \
+  X(socketcall,          _N,  102,   _N, SNOOP_OP_SOCKETCALL, 1, _A, 0, _A, _A) \
+  X(fanotify_mark,      301,   _N,  263, SNOOP_OP_STAT,      4,  3, _A, _A, _A) \
+  X(fanotify_mark32,     _N,  339,   _N, SNOOP_OP_STAT,      5,  4, _A, _A, _A) \
+  X(file_getattr,       468,  468,  468, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(file_setattr,       469,  469,  469, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(fspick,             433,  433,  433, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(getxattrat,         464,  464,  464, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(listxattrat,        465,  465,  465, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(setxattrat,         463,  463,  463, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(removexattrat,      466,  466,  466, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(mount,              165,   21,   40, SNOOP_OP_MOUNT,     1, _A, _A,  0, _A) \
+  X(mount_setattr,      442,  442,  442, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
+  X(move_mount,         429,  429,  429, SNOOP_OP_CHANGE,    1,  0, _A,  3,  2) \
+  X(open_by_handle_at,  304,  342,  265, SNOOP_OP_HANDLE,   _A, _A,  2, _A, _A) \
+  X(open_tree,          428,  428,  428, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(open_tree_attr,     467,  467,  467, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
+  X(pivot_root,         155,  217,   41, SNOOP_OP_CHROOT,    0, _A, _A,  1, _A) \
+  X(quotactl,           179,  131,   60, SNOOP_OP_STAT,      1, _A, _A, _A, _A) \
+  X(swapon,             167,   87,  224, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(swapoff,            168,  115,  225, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(umount,              _N,   22,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(umount2,            166,   52,   39, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(uselib,             134,   86,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
   X(fchdir,              81,  133,   50, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
-  X(pivot_root,         155,  217,   41, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
   X(setns,              308,  346,  268, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
   X(unshare,            272,  310,   97, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A)
 /* clang-format on */

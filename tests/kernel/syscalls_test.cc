@@ -21,7 +21,6 @@
 #include <set>
 
 #include "harness.h"
-#include "probe/rules.h"
 
 namespace snoop::testing {
 namespace {
@@ -255,15 +254,6 @@ TEST_P(SyscallTest, IgnoresAnUnreadablePath) {
 
 INSTANTIATE_TEST_SUITE_P(All, SyscallTest, ::testing::ValuesIn(case_names()),
                          [](const auto& test) { return test.param; });
-
-TEST(SyscallTable, IsWhollyTested) {
-  const std::vector<std::string> tested = case_names();
-  for (const SyscallRow& row : syscall_rows()) {
-    if (native_number(row) != SNOOP_NO_SYSCALL && row.op != SNOOP_OP_REBASE) {
-      EXPECT_THAT(tested, ::testing::Contains(std::string(row.name)));
-    }
-  }
-}
 
 class OpenTest : public KernelTest {
  protected:

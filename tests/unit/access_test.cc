@@ -205,6 +205,33 @@ TEST_F(LoaderNamesTest, LoaderOfAnUnreadableProgramHasItsRealName) {
   EXPECT_EQ(path_for("/bin/prog", 2), "/usr/lib/ld-real.so") << "a target without a root";
 }
 
+TEST_F(LoaderNamesTest, LoaderHasItsUsualNameWhereNobodyCanBeAsked) {
+  struct Row {
+    const char* file;
+    const char* expected;
+  };
+  for (const Row& row : {
+           Row{"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2"},
+           Row{"/usr/lib/i386-linux-gnu/ld-linux.so.2", "/lib/ld-linux.so.2"},
+           Row{"/usr/lib/ld-linux-aarch64.so.1", "/lib/ld-linux-aarch64.so.1"},
+           Row{"/usr/lib/ld-linux-armhf.so.3", "/lib/ld-linux-armhf.so.3"},
+           Row{"/usr/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-x86_64.so.1"},
+           Row{"/opt/ld-other.so.1", "/opt/ld-other.so.1"},
+           Row{"/ld-musl-", "/ld-musl-"},
+       }) {
+    RecordBuilder builder;
+    builder.event.type = SNOOP_EVENT_ELF_INTERPRETER;
+    builder.event.flags = SNOOP_FLAG_RELATIVE;
+    builder.event.target = 99;
+    builder.base = names_of("/bin/gone");
+    builder.resolved = names_of(row.file);
+    const std::optional<Access> access = access_of(builder, names);
+    ASSERT_TRUE(access) << row.file;
+    EXPECT_EQ(access->path, row.expected);
+    EXPECT_EQ(access->resolved, row.file);
+  }
+}
+
 TEST_F(LoaderNamesTest, FindsARealProgram) {
   LoaderNames real(false);
   real.set_root(1, open_root("/"));
@@ -236,7 +263,8 @@ TEST(Kinds, AllFitIntoTheirPlace) { EXPECT_LE(int{SNOOP_KIND_COUNT}, 16) << "an 
 
 TEST(Kinds, HaveNames) {
   EXPECT_THAT(kind_names(0), IsEmpty());
-  EXPECT_THAT(kind_names(0xFFFF), ElementsAre("open", "exec", "interpreter", "stat", "access", "readlink", "change"));
+  EXPECT_THAT(kind_names(0xFFFF),
+              ElementsAre("open", "exec", "interpreter", "stat", "access", "readlink", "change", "connect"));
   EXPECT_THAT(kind_names((1 << SNOOP_KIND_READ) | (1 << SNOOP_KIND_WRITE)), ElementsAre("open"));
   EXPECT_THAT(kind_names(1 << SNOOP_KIND_PATH), ElementsAre("open"));
   EXPECT_THAT(kind_names(1 << SNOOP_KIND_CHANGE), ElementsAre("change"));

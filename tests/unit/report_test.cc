@@ -148,6 +148,19 @@ TEST(Report, OfNothingIsWhole) {
   EXPECT_EQ(document["total_events"].GetUint64(), 0U);
 }
 
+TEST(Report, LeavesOutWhatNobodyAskedForAndNothingUsed) {
+  Recorder recorder({.exclude = {}, .max_files = 10});
+  add_container(recorder, "/asked/for", 1);
+  add_container(recorder, "/idle", 2).only_if_used = true;
+  Container& used = add_container(recorder, "/used", 3);
+  used.only_if_used = true;
+  used.total_events = 1;
+  const rapidjson::Document document = parsed(header_of_test(), recorder.containers());
+  ASSERT_EQ(document["containers"].Size(), 2U);
+  EXPECT_STREQ(document["containers"][0]["cgroup_path"].GetString(), "/asked/for");
+  EXPECT_STREQ(document["containers"][1]["cgroup_path"].GetString(), "/used");
+}
+
 TEST(Report, IsSortedByBytes) {
   Recorder recorder({.exclude = {}, .max_files = 10});
   add_container(recorder, "/b", 1);
@@ -297,7 +310,7 @@ TEST(Report, TellsWhatWasTriedFromWhatWorked) {
                true},
            Row{"everything",
                0xFFFF,
-               {"open", "exec", "interpreter", "stat", "access", "readlink", "change"},
+               {"open", "exec", "interpreter", "stat", "access", "readlink", "change", "connect"},
                {"read", "write", "create", "directory", "path"},
                {},
                true,
