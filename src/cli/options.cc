@@ -96,8 +96,12 @@ void add_capture_options(CLI::App& app, Options& options) {
   const auto store_size = [&options](const CLI::results_t& results) {
     uint64_t bytes = 0;
     std::string text = results.back();
-    if (const std::string error = CLI::AsSizeValue(false)(text); !error.empty()) {
-      throw CLI::ValidationError("--ring-size", error);
+    try {
+      if (const std::string error = CLI::AsSizeValue(false)(text); !error.empty()) {
+        throw CLI::ValidationError(error);
+      }
+    } catch (const CLI::ValidationError&) {
+      throw CLI::ValidationError("--ring-size", "'" + text + "' is no size: give bytes, or a number and K, M or G");
     }
     if (!CLI::detail::lexical_cast(text, bytes) || bytes > (1ULL << 30)) {
       throw CLI::ValidationError("--ring-size", "must be 1G or less");
@@ -313,8 +317,12 @@ struct CommandLine {
 
     check = app.add_subcommand("check", "Tells what this kernel, its cgroups and these privileges allow");
     add_log_options(*check, options_of[Command::kCheck]);
-    check->footer("Exit code: 0 if snoop can run here, 1 if not.");
+    check->footer(
+        "Example:\n"
+        "  snoop check || echo 'not here'\n"
+        "\nExit code: 0 if snoop can run here, 1 if not.");
     version = app.add_subcommand("version", "Prints the version of snoop and what is built in");
+    version->footer("Example:\n  snoop version | head -n 1");
   }
 };
 
@@ -361,7 +369,12 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
     }
   } catch (const CLI::ParseError& error) {
     parsed.exit_now = true;
-    const int code = line.app.exit(error, std::cout, std::cerr);
+    // Of a mistyped command CLI11 would only say that one is missing.
+    const std::vector<std::string> stray = line.app.remaining();
+    const bool mistyped = line.app.get_subcommands().empty() && !stray.empty();
+    const CLI::ExtrasError unknown(std::vector<std::string>(stray.begin(), stray.begin() + (mistyped ? 1 : 0)));
+    const int code =
+        line.app.exit(mistyped ? static_cast<const CLI::ParseError&>(unknown) : error, std::cout, std::cerr);
     parsed.exit_code = code == 0 ? kExitOk : kExitUsage;
     return parsed;
   }
