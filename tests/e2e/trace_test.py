@@ -169,7 +169,7 @@ class Trace(harness.Case):
         self.assertIn("No space left on device", started.log)
 
     def test_a_signal_ends_it_in_an_endless_burst(self):
-        started = self.trace()
+        started = self.trace("--ring-size", "256K")
         self.worker_.start_open(self.make_files(50), times=1000000)
         started.wait_for(lambda: self.output.stat().st_size > 1000000, "the burst")
         self.assertEqual(started.stop(signal.SIGINT), 0, started.log)
