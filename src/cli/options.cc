@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
@@ -10,7 +11,9 @@
 #include <iostream>
 #include <iterator>
 
+#include "base/text.h"
 #include "probe/probe.h"
+#include "version.h"
 
 namespace snoop {
 
@@ -80,7 +83,7 @@ void add_log_options(CLI::App& app, Options& options) {
 void add_target_options(CLI::App& app, Options& options) {
   app.add_option("--cgroup", options.cgroups,
                  "Cgroup to watch, with all below it: a directory, or a path from the cgroup2 mount on\n"
-                 "(repeatable; scripts/find-cgroup.sh finds a container's)")
+                 "(repeatable; snoop-find-cgroup finds a container's)")
       ->type_name("PATH")
       ->expected(1)
       ->take_all()
@@ -101,7 +104,8 @@ void add_capture_options(CLI::App& app, Options& options) {
         throw CLI::ValidationError(error);
       }
     } catch (const CLI::ValidationError&) {
-      throw CLI::ValidationError("--ring-size", "'" + text + "' is no size: give bytes, or a number and K, M or G");
+      throw CLI::ValidationError("--ring-size",
+                                 "'" + results.back() + "' is no size: give bytes, or a number and K, M or G");
     }
     if (!CLI::detail::lexical_cast(text, bytes) || bytes > (1ULL << 30)) {
       throw CLI::ValidationError("--ring-size", "must be 1G or less");
@@ -125,7 +129,7 @@ void add_capture_options(CLI::App& app, Options& options) {
 
 void add_report_options(CLI::App& app, Options& options, const std::string& default_report) {
   app.add_option("--report", options.report,
-                 "Where the report goes; - is stdout, at the end only [" + default_report + "]")
+                 "Where the report goes; - is stdout, once, at the end [" + default_report + "]")
       ->type_name("PATH")
       ->group("Report");
   app.add_option("--max-files", options.max_files, "Files kept per container; what is beyond is counted as lost")
@@ -255,6 +259,7 @@ struct CommandLine {
     app.fallthrough();
     app.allow_config_extras(CLI::config_extras_mode::error);
     app.set_config("--config", "", "Configuration file (TOML)")->envname("SNOOP_CONFIG")->type_name("FILE");
+    app.set_version_flag("--version", std::string("snoop ") + kVersion);
     app.get_formatter()->column_width(34);
     app.footer(
         "Examples:\n"
@@ -290,7 +295,7 @@ struct CommandLine {
     add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"
-                    "  snoop record --cgroup \"$(scripts/find-cgroup.sh docker web)\" --report web.json\n"
+                    "  snoop record --cgroup \"$(snoop-find-cgroup docker web)\" --report web.json\n"
                     "  snoop record --all --interval 5m\n"
                     "  snoop record                    in a pod: the other containers of it\n"
                     "\nThe report is there as soon as capture is on, and written again at every interval, at\n"
@@ -325,6 +330,34 @@ struct CommandLine {
     version->footer("Example:\n  snoop version | head -n 1");
   }
 };
+
+/// One line that says what is wrong, and one that says what to do.
+void print_mistake(const CommandLine& line, const std::vector<std::string>& arguments, const CLI::ParseError& error) {
+  const std::vector<const CLI::App*> commands =
+      line.app.get_subcommands([](const CLI::App* command) { return command->parsed(); });
+  const std::string command = commands.empty() ? "snoop" : "snoop " + commands.front()->get_name();
+  std::vector<std::string> unknown = line.app.remaining(true);
+  // CLI11 keeps them in the order in which it gave up on them.
+  const auto place = [&](const std::string& argument) {
+    return std::find(arguments.begin(), arguments.end(), argument);
+  };
+  std::sort(unknown.begin(), unknown.end(),
+            [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
+  std::string what = error.what();
+  if (commands.empty() && !unknown.empty() && unknown.front().starts_with("-")) {
+    what = fmt::format("unexpected argument '{}', and no command", printable(unknown.front()));
+  } else if (commands.empty() && !unknown.empty()) {
+    what = fmt::format("there is no command '{}': run, record, trace, check or version", printable(unknown.front()));
+  } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
+    what = fmt::format("unexpected argument '{}'", printable(unknown.front()));
+    if (!commands.empty() && place(unknown.front()) < place(commands.front()->get_name())) {
+      what += fmt::format(": options stand behind the command, as in: {} {} ...", command, printable(unknown.front()));
+    } else if (command == "snoop run" && !unknown.front().starts_with("-")) {
+      what += fmt::format(": the command stands behind '--', as in: snoop run -- {}", printable(unknown.front()));
+    }
+  }
+  fmt::print(stderr, "snoop: error: {}\nsnoop: error: hint: '{} --help' tells what there is\n", what, command);
+}
 
 }  // namespace
 
@@ -362,20 +395,25 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
     options.run_command = std::move(run_command);
     choose_targets(options, arguments);
     if (line.run->parsed() && options.run_command.empty()) {
-      throw CLI::RequiredError("a command after '--', such as: snoop run -- ls /");
+      throw CLI::ParseError("no command to run: put it behind '--', as in: snoop run -- ls /", kExitUsage);
     }
     if (!line.run->parsed() && has_command) {
-      throw CLI::ExtrasError(options.run_command);
+      throw CLI::ParseError(fmt::format("unexpected '-- {}': only 'snoop run' takes a command",
+                                        printable(fmt::format("{}", fmt::join(options.run_command, " ")))),
+                            kExitUsage);
     }
   } catch (const CLI::ParseError& error) {
     parsed.exit_now = true;
-    // Of a mistyped command CLI11 would only say that one is missing.
-    const std::vector<std::string> stray = line.app.remaining();
-    const bool mistyped = line.app.get_subcommands().empty() && !stray.empty();
-    const CLI::ExtrasError unknown(std::vector<std::string>(stray.begin(), stray.begin() + (mistyped ? 1 : 0)));
-    const int code =
-        line.app.exit(mistyped ? static_cast<const CLI::ParseError&>(unknown) : error, std::cout, std::cerr);
-    parsed.exit_code = code == 0 ? kExitOk : kExitUsage;
+    if (error.get_exit_code() == 0) {  // --help, --version
+      parsed.exit_code = line.app.exit(error, std::cout, std::cerr);
+      return parsed;
+    }
+    if (argc == 1) {
+      fmt::print(stderr, "{}\nsnoop: error: a subcommand is required\n", line.app.help());
+    } else {
+      print_mistake(line, arguments, error);
+    }
+    parsed.exit_code = kExitUsage;
     return parsed;
   }
 

@@ -30,7 +30,7 @@ Result<int> record(const Options& options) {
     const Result<void> written = session->write_report(false);
     if (!written) {
       log_error(written.error());
-      spdlog::warn("the previous report stays; trying again");
+      spdlog::warn("an earlier report there stays as it is; trying again");
     } else {
       spdlog::debug("report written: {}", session->summary());
     }
@@ -59,7 +59,7 @@ Result<int> record(const Options& options) {
   if (Result<void> added = session->add_targets(); !added) {
     return tl::unexpected(added.error());
   }
-  spdlog::info("recording {} container{} to {}, every {} s", session->recorder().containers().size(),
+  spdlog::info("recording {} cgroup{} to {}, every {} s", session->recorder().containers().size(),
                session->recorder().containers().size() == 1 ? "" : "s",
                options.report == "-" ? "stdout" : options.report,
                std::chrono::duration<double>(options.interval).count());
@@ -78,7 +78,7 @@ Result<int> record(const Options& options) {
   }
   session->finish();
   spdlog::info("{}", session->summary());
-  if (Result<void> written = session->write_report(true); !written) {
+  if (Result<void> written = session->write_final_report(); !written) {
     return tl::unexpected(written.error());
   }
   return kExitOk;

@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "cli/signals.h"
+#include "output/atomic_file.h"
 
 namespace snoop {
 
@@ -195,10 +196,10 @@ Result<int> Run::run() {
   const Program program = find_program(options_.run_command.front());
   if (program.code != kExitOk) {
     const bool missing = program.code == kExitNotFound;
-    log_error(
-        {0,
-         fmt::format("{}: {}", options_.run_command.front(), missing ? "command not found" : "not an executable file"),
-         missing ? "give a path, or a name that PATH finds" : "is it a directory, or not marked executable?"});
+    log_error({0,
+               fmt::format("'{}': {}", options_.run_command.front(),
+                           missing ? "command not found" : "not an executable file"),
+               missing ? "give a path, or a name that PATH finds" : "is it a directory, or not marked executable?"});
     return static_cast<int>(program.code);
   }
 
@@ -217,6 +218,12 @@ Result<int> Run::run() {
     return tl::unexpected(started.error());
   }
   Session& session = **started;
+  // Better now than when the command has run for an hour.
+  if (options_.report != "-") {
+    if (Result<void> possible = can_write(options_.report); !possible) {
+      return tl::unexpected(possible.error());
+    }
+  }
   const Result<Cgroup> own = session.tree().own();
   if (!own) {
     return tl::unexpected(own.error());
@@ -257,8 +264,9 @@ Result<int> Run::run() {
   }
 
   session.finish();
-  const Result<void> written = session.write_report(true);
+  const Result<void> written = session.write_final_report();
   if (!written) {
+    spdlog::error("the command ended with exit code {}", exit_code_);
     return tl::unexpected(written.error());
   }
   spdlog::info("{}{}", session.summary(), options_.report == "-" ? "" : "; report: " + options_.report);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <utility>
 
@@ -335,6 +336,23 @@ Result<void> Session::write_report(bool final) {
   }
   return write_atomically(
       options_.report, [&](std::FILE* stream) { snoop::write_report(stream, report_header, recorder_.containers()); });
+}
+
+Result<void> Session::write_final_report() {
+  Result<void> written = write_report(true);
+  if (written || options_.report == "-") {
+    return written;
+  }
+  const char* directory = std::getenv("TMPDIR");
+  const std::string instead = fmt::format("{}/snoop-report-{}.json",
+                                          directory != nullptr && *directory != '\0' ? directory : "/tmp", ::getpid());
+  const ReportHeader report_header = header(true);
+  const Result<void> saved = write_atomically(
+      instead, [&](std::FILE* stream) { snoop::write_report(stream, report_header, recorder_.containers()); });
+  Error error = written.error();
+  error.hint = saved ? fmt::format("the report is in {} instead", instead)
+                     : fmt::format("and not in {} either: the report is lost", instead);
+  return tl::unexpected(error);
 }
 
 Session::Totals Session::totals() {

@@ -43,6 +43,9 @@ class Session {
 
   /// Writes the report where the options say.
   [[nodiscard]] Result<void> write_report(bool final);
+  /// The final one. What cannot be written there is put into the directory for
+  /// temporary files instead; that is still an error, which says where it is.
+  [[nodiscard]] Result<void> write_final_report();
   struct Totals {
     size_t files = 0;
     /// Accesses, repeats too.

@@ -53,7 +53,8 @@ Result<int> trace(const Options& options) {
   if (Result<void> added = (*session)->add_targets(); !added) {
     return tl::unexpected(added.error());
   }
-  spdlog::info("tracing {} containers; ^C ends it", (*session)->recorder().containers().size());
+  const size_t count = (*session)->recorder().containers().size();
+  spdlog::info("tracing {} cgroup{}; ^C ends it", count, count == 1 ? "" : "s");
   if (Result<void> ran = loop->run(); !ran) {
     return tl::unexpected(ran.error());
   }

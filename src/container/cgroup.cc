@@ -145,7 +145,7 @@ Result<Cgroup> CgroupTree::named(const std::string& name) const {
     }
   }
   return fail(0, fmt::format("there is no cgroup {}", name),
-              fmt::format("tried {}{}; scripts/find-cgroup.sh finds a container's",
+              fmt::format("tried {}{}; snoop-find-cgroup (scripts/find-cgroup.sh) finds a container's",
                           name.front() == '/' ? name + " and " : "", inside));
 }
 

@@ -48,36 +48,65 @@ int replaceable(int dir, const std::string& name) {
   return 0;
 }
 
+struct Place {
+  std::string path;
+  std::string directory;
+  std::string name;
+  /// Everything goes by a handle on the directory: it may be moved meanwhile.
+  UniqueFd dir;
+
+  [[nodiscard]] tl::unexpected<Error> failed(int code) const {
+    return fail(code, fmt::format("cannot write {}", path), hint_for(code, directory));
+  }
+};
+
+Result<Place> place_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  Place place;
+  place.path = path;
+  place.directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  place.name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (place.name.empty()) {
+    return place.failed(EISDIR);
+  }
+  place.dir = UniqueFd(::open(place.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!place.dir) {
+    return place.failed(errno);
+  }
+  if (const int code = replaceable(place.dir.get(), place.name); code != 0) {
+    return place.failed(code);
+  }
+  return place;
+}
+
 }  // namespace
 
-Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write) {
-  const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  const std::string temporary = "." + name + ".tmp";
-  const auto failed = [&](int code) {
-    return fail(code, fmt::format("cannot write {}", path), hint_for(code, directory));
-  };
-  if (name.empty()) {
-    return failed(EISDIR);
+Result<void> can_write(const std::string& path) {
+  const Result<Place> place = place_of(path);
+  if (!place) {
+    return tl::unexpected(place.error());
   }
+  if (::faccessat(place->dir.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    return place->failed(errno);
+  }
+  return {};
+}
 
-  // Everything by a handle on the directory: it may be moved meanwhile.
-  const UniqueFd dir(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!dir) {
-    return failed(errno);
+Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write) {
+  const Result<Place> place = place_of(path);
+  if (!place) {
+    return tl::unexpected(place.error());
   }
-  if (const int code = replaceable(dir.get(), name); code != 0) {
-    return failed(code);
-  }
-  ::unlinkat(dir.get(), temporary.c_str(), 0);
-  UniqueFd fd(::openat(dir.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  const int dir = place->dir.get();
+  const std::string temporary = "." + place->name + ".tmp";
+  ::unlinkat(dir, temporary.c_str(), 0);
+  UniqueFd fd(::openat(dir, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!fd) {
-    return failed(errno);
+    return place->failed(errno);
   }
   const auto failed_late = [&](int code) {
-    ::unlinkat(dir.get(), temporary.c_str(), 0);
-    return failed(code);
+    ::unlinkat(dir, temporary.c_str(), 0);
+    return place->failed(code);
   };
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fdopen(fd.get(), "w"), &std::fclose);
   if (!stream) {
@@ -95,11 +124,11 @@ Result<void> write_atomically(const std::string& path, const std::function<void(
   if (std::fclose(stream.release()) != 0) {
     return failed_late(errno);
   }
-  if (::renameat(dir.get(), temporary.c_str(), dir.get(), name.c_str()) != 0) {
+  if (::renameat(dir, temporary.c_str(), dir, place->name.c_str()) != 0) {
     return failed_late(errno);
   }
-  if (::fsync(dir.get()) != 0 && errno != EINVAL) {
-    return failed(errno);
+  if (::fsync(dir) != 0 && errno != EINVAL) {
+    return place->failed(errno);
   }
   return {};
 }

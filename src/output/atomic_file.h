@@ -18,4 +18,8 @@ namespace snoop {
 /// file (a device, a FIFO) is left alone, and so is a link to it.
 [[nodiscard]] Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write);
 
+/// Whether a file could be put at `path` now, as far as that can be told without
+/// writing it.
+[[nodiscard]] Result<void> can_write(const std::string& path);
+
 }  // namespace snoop

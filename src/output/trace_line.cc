@@ -40,7 +40,7 @@ std::string trace_text_line(const Access& access, const Container& container) {
   if (!modes.empty()) {
     what += fmt::format(":{}", fmt::join(modes, "+"));
   }
-  return fmt::format("{:<8} {:<16} {:<14} {:<8} {}\n", access.pid, printable(container.name), what,
+  return fmt::format("{:<8} {:<16} {:<20} {:<8} {}\n", access.pid, printable(container.name), what,
                      result_name(access.result), printable(access.path));
 }
 

@@ -103,7 +103,7 @@ class Check(harness.Case):
         program = self.scratch / "snoop"
         shutil.copy(harness.SNOOP, program)
         program.chmod(0o755)
-        self.scratch.chmod(0o755)
+        self.scratch.chmod(0o777)
         return harness.snoop(*arguments, executable=program, user=65534, group=65534, extra_groups=[], cwd="/")
 
     def test_without_privileges(self):

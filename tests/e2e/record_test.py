@@ -110,7 +110,7 @@ class Writing(harness.Case):
         paths = self.make_files(2)
         started = self.background("record", "--cgroup", cgroup.path, "--report", "-", "--interval", "100ms",
                                   stdout=subprocess.PIPE)
-        started.wait_for_log("recording 1 container")
+        started.wait_for_log("recording 1 cgroup")
         worker.open(paths)
         started.send(signal.SIGUSR1)
         started.send(signal.SIGTERM)
@@ -149,6 +149,8 @@ class BadPlaces(harness.Case):
         self.cgroup_ = self.cgroup()
         self.worker_ = self.worker(self.cgroup_)
         self.paths = self.make_files(300, prefix="x" * 200)
+        self.temporary = self.scratch / "tmp"
+        self.temporary.mkdir()
 
     def mount(self, size):
         result = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "snoop-e2e", self.disk],
@@ -158,7 +160,8 @@ class BadPlaces(harness.Case):
         self.addCleanup(subprocess.run, ["umount", "--lazy", self.disk], check=True)
 
     def recorder_here(self, report):
-        return self.start_recorder("--cgroup", self.cgroup_.path, report=report, interval="100ms")
+        return self.start_recorder("--cgroup", self.cgroup_.path, report=report, interval="100ms",
+                                   env=harness.environment(TMPDIR=str(self.temporary)))
 
     def assert_recovers(self, recorder):
         recorder.wait_for(lambda: set(self.paths) <= set(recorder.report().files()), "the next try")
@@ -196,6 +199,12 @@ class BadPlaces(harness.Case):
         self.assertTrue(recorder.log.rstrip().splitlines()[-1].startswith("snoop: error: "), recorder.log)
         self.assertEqual(recorder.report().files(), {})
         self.assertEqual(os.listdir(self.disk), ["report.json"])
+        # What it has seen is not thrown away.
+        saved, = self.temporary.iterdir()
+        self.assertIn(f"the report is in {saved} instead", recorder.log)
+        report = harness.Report(saved.read_bytes())
+        self.assertTrue(report["final"])
+        self.assertEqual(set(report.files()), set(self.paths))
 
     def test_read_only(self):
         self.mount("1m")

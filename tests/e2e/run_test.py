@@ -77,11 +77,23 @@ class ExitCode(Case):
                 self.assertNotEqual(result.stderr, b"")
 
     def test_report_that_cannot_be_written(self):
-        result = harness.snoop("run", "--report", self.scratch / "missing" / "report.json", "--", "/bin/true")
+        ran = self.scratch / "ran"
+        result = harness.snoop("run", "--report", self.scratch / "missing" / "report.json", "--", "/bin/touch", ran)
         self.assertEqual(result.returncode, 125, result.stderr)
         self.assertIn(f"{self.scratch}/missing/report.json".encode(), result.stderr)
         self.assertIn(b"No such file or directory", result.stderr)
-        self.assertIn(b"hint: ", result.stderr)
+        self.assertIn(b"hint: make the directory", result.stderr)
+        # Better before the command has run for an hour.
+        self.assertFalse(ran.exists())
+
+    def test_report_that_cannot_be_written_any_more(self):
+        (self.scratch / "place").mkdir()
+        result = harness.snoop("run", "--report", self.scratch / "place" / "report.json", "--", "/bin/rmdir",
+                               self.scratch / "place", env=harness.environment(TMPDIR=str(self.scratch)))
+        self.assertEqual(result.returncode, 125, result.stderr)
+        saved, = self.scratch.iterdir()
+        self.assertIn(f"the report is in {saved} instead", result.stderr.decode())
+        self.assertIn("/bin/rmdir", map(os.fsdecode, harness.Report(saved.read_bytes()).files()))
 
 
 class Command(Case):
