@@ -46,7 +46,8 @@ class TraceLine : public testing::Test {
 };
 
 TEST_F(TraceLine, TextHasColumns) {
-  EXPECT_EQ(trace_text_line(access, container), "12       web              open:read            ok       /etc/passwd\n");
+  EXPECT_EQ(trace_text_line(access, container),
+            "12       web              open:read            ok       /etc/passwd\n");
 }
 
 TEST_F(TraceLine, TextNamesKindsAndResult) {
