@@ -8,7 +8,7 @@ import re
 from harness import normalise
 
 # What to trace: each call with a path, and what changes the directory that a path begins at.
-TRACE = "%file,fchdir,fork,vfork,clone,clone3,unshare"
+TRACE = "%file,bind,connect,fchdir,fork,vfork,clone,clone3,unshare"
 
 # Arguments of each call that are paths: (descriptor of the directory or None, path).
 _AT = [(0, 1)]
@@ -27,6 +27,8 @@ CALLS = {
     "symlink": [(None, 1)],
     "symlinkat": [(1, 2)],
     "inotify_add_watch": [(None, 1)],
+    # The address of a unix socket is one.
+    **dict.fromkeys(["bind", "connect"], [(None, 1)]),
     # They take no path; what they do stands below.
     **dict.fromkeys(["getcwd", "fchdir", "fork", "vfork", "clone", "clone3", "unshare"], []),
 }
@@ -36,6 +38,7 @@ _CALL = re.compile(r"^(\w+)\((.*)\) += (.*)$")
 _UNFINISHED = re.compile(r"^(\w+)\((.*) <unfinished \.\.\.>$")
 _RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
 _STRING = re.compile(r'^"((?:\\x[0-9a-f]{2})*)"$')
+_SOCKET = re.compile(r'^\{sa_family=AF_UNIX, sun_path=("(?:\\x[0-9a-f]{2})*")\}$')
 _DESCRIPTOR = re.compile(r"^(?:\d+|AT_FDCWD)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?$")
 
 
@@ -113,9 +116,14 @@ def successes(log, directory):
         if name not in CALLS:
             raise AssertionError(f"{log}: what are the paths of {name}({', '.join(arguments)})?")
         for dirfd, path in CALLS[name]:
-            if arguments[path] == "NULL":
+            argument = arguments[path]
+            if name in ("bind", "connect"):
+                # No path: another kind of address, or the abstract ones of Linux.
+                match = _SOCKET.match(argument)
+                argument = match[1] if match else "NULL"
+            if argument == "NULL":
                 continue
-            match = _STRING.match(arguments[path])
+            match = _STRING.match(argument)
             if not match:
                 raise AssertionError(f"{log}: a path of {name}({', '.join(arguments)}) cannot be read")
             text = _unhex(match[1])

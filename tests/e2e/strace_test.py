@@ -24,6 +24,7 @@ KINDS = {
                      "llistxattr", "chdir", "chroot", "inotify_add_watch", "name_to_handle_at"], "stat"),
     **dict.fromkeys(["access", "faccessat", "faccessat2"], "access"),
     **dict.fromkeys(["readlink", "readlinkat"], "readlink"),
+    "connect": "connect",
 }
 
 MUSL_PROGRAM = r"""
@@ -141,6 +142,10 @@ open(b"bytes-\xff\xfe", "w").close(); os.stat(b"bytes-\xff\xfe"); os.unlink(b"by
 assert glob.glob("**/*.py", recursive=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler).server_close()
 ssl.create_default_context()
+import socket
+with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+    server.bind("socket"); server.listen(); client.connect("./socket")
+with socket.socket(socket.AF_UNIX) as server: server.bind("\0snoop-e2e-%d" % os.getpid())
 json.dump({}, open("out.json", "w"))
 """
 
@@ -175,6 +180,13 @@ class Log(unittest.TestCase):
                                f"1 rename({quoted('one')}, {quoted('//two')}) = 0",
                                f"1 symlink({quoted('text')}, {quoted('link')}) = 0")
         self.assertEqual(set(found), {b"/usr", b"/x,(y", b"/d/e", b"/usr/one", b"/two", b"/usr/link"})
+
+    def test_sockets(self):
+        found = self.successes(f"1 bind(3, {{sa_family=AF_UNIX, sun_path={quoted('s')}}}, 110) = 0",
+                               f"1 connect(3, {{sa_family=AF_UNIX, sun_path=@{quoted('abstract')}}}, 110) = 0",
+                               f"1 connect(3, {{sa_family=AF_UNIX, sun_path={quoted('/missing')}}}, 110) = -1 ENOENT (x)",
+                               "1 connect(3, {sa_family=AF_INET, sin_port=htons(80)}, 16) = 0")
+        self.assertEqual(found, {b"/s": {"bind"}})
 
     def test_processes_and_threads(self):
         found = self.successes(f"1 chdir({quoted('/usr')}) = 0",
