@@ -63,15 +63,12 @@ static __always_inline __u64 wakeup_flags(__u32 size)
 static __always_inline bool output(struct scratch *scratch, __u32 base_len, __u32 resolved_len)
 {
   struct snoop_event *event = &scratch->event;
-  __u64 id = bpf_get_current_pid_tgid();
   __u32 size = sizeof(*event) + event->path_len + base_len + resolved_len;
 
   if (size > sizeof(*event) + DATA_MAX)
     return false;
   event->size = size;
   event->time_ns = bpf_ktime_get_boot_ns();
-  event->pid = id >> 32;
-  event->tid = (__u32)id;
   event->base_len = base_len;
   event->resolved_len = resolved_len;
   event->reserved = 0;
@@ -136,6 +133,8 @@ __noinline int emit_access(__u32 which)
     state = walk_up(&place, &access->root, which, &offset);
     if (state == WALK_DONE || state == WALK_ABOVE_ROOT) {
       resolved_len = offset - start;
+    } else if (access->may_be_nameless) {
+      return 0;
     } else if (access->named_by_file) {
       stats->base_unknown++;
       return 0;
@@ -164,9 +163,12 @@ __noinline int emit_access(__u32 which)
 static __always_inline struct scratch *start_access(__u32 which, const struct snoop_target *target, __u64 cgroup_id)
 {
   struct scratch *scratch = scratch_of(which);
+  __u64 id = bpf_get_current_pid_tgid();
 
   if (!scratch)
     return NULL;
+  scratch->event.pid = id >> 32;
+  scratch->event.tid = (__u32)id;
   __builtin_memset(&scratch->access, 0, sizeof(scratch->access));
   scratch->access.slot = target->slot;
   scratch->event.type = SNOOP_EVENT_ACCESS;

@@ -21,6 +21,7 @@ enum snoop_kind {
   SNOOP_KIND_READLINK,    /* link read */
   SNOOP_KIND_CHANGE,      /* made, removed, renamed, or metadata changed */
   SNOOP_KIND_CONNECT,     /* socket connected or sent to */
+  SNOOP_KIND_BASELINE,    /* open, mapped or running when capture began */
   SNOOP_KIND_COUNT,
 };
 

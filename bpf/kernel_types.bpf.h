@@ -77,26 +77,6 @@ struct thread_info {
   __u32 status; /* x86 */
 };
 
-struct task_struct {
-  struct thread_info thread_info;
-  int tgid;
-  struct fs_struct *fs;
-  struct files_struct *files;
-};
-
-struct vm_area_struct {
-  unsigned long vm_start;
-  unsigned long vm_end;
-  struct file *vm_file;
-};
-
-struct linux_binprm {
-  struct file *file;
-  const char *filename;
-  const char *interp;
-  const char *fdpath;
-};
-
 struct kernfs_node {
   __u64 id;
 };
@@ -116,6 +96,47 @@ struct cgroup {
   struct cgroup_subsys_state self;
   struct kernfs_node *kn;
   struct cgroup_root *root;
+};
+
+struct css_set {
+  struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+  struct thread_info thread_info;
+  int pid;
+  int tgid;
+  struct css_set *cgroups;
+  struct fs_struct *fs;
+  struct files_struct *files;
+};
+
+struct vm_area_struct {
+  unsigned long vm_start;
+  unsigned long vm_end;
+  struct file *vm_file;
+};
+
+struct linux_binprm {
+  struct file *file;
+  const char *filename;
+  const char *interp;
+  const char *fdpath;
+};
+
+/* Contexts of the iterators (kernel/bpf/task_iter.c). */
+struct bpf_iter__task {
+  struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+  struct task_struct *task;
+  struct file *file;
+};
+
+struct bpf_iter__task_vma {
+  struct task_struct *task;
+  struct vm_area_struct *vma;
 };
 
 #if defined(__TARGET_ARCH_x86)

@@ -91,14 +91,15 @@ struct access {
   struct place root; /* where base and resolved end */
   struct file *file; /* what it led to; NULL: not known */
   __u64 device;
-  __u64 user_path;     /* user address */
-  __u64 result_buffer; /* user address, of a readlink; 0: there is none */
-  __s32 dirfd;         /* AT_FDCWD where the call has none */
-  __u32 slot;          /* of the target */
-  __u32 max_len;       /* of the path, where a length ends it; 0: a NUL does */
-  bool absolute_only;  /* what is not absolute is no path */
-  bool named_by_file;  /* there is no path but that of the file */
-  bool uncached;       /* has no identity that a later access could be compared with */
+  __u64 user_path;      /* user address */
+  __u64 result_buffer;  /* user address, of a readlink; 0: there is none */
+  __s32 dirfd;          /* AT_FDCWD where the call has none */
+  __u32 slot;           /* of the target */
+  __u32 max_len;        /* of the path, where a length ends it; 0: a NUL does */
+  bool absolute_only;   /* what is not absolute is no path */
+  bool named_by_file;   /* there is no path but that of the file */
+  bool may_be_nameless; /* and if there is none either, it is nothing to report */
+  bool uncached;        /* has no identity that a later access could be compared with */
 };
 
 /*
@@ -118,7 +119,7 @@ struct scratch {
 
 /* One for each program: a program does not run twice on one CPU at a time, but
  * where it can be preempted another may run in between. */
-enum { SCRATCH_SYSCALL = 0, SCRATCH_EXEC = 1, SCRATCH_CGROUP = 2, SCRATCH_COUNT = 3 };
+enum { SCRATCH_SYSCALL = 0, SCRATCH_EXEC = 1, SCRATCH_CGROUP = 2, SCRATCH_BASELINE = 3, SCRATCH_COUNT = 4 };
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -292,6 +292,11 @@ struct CommandLine {
     add_duration(*record, "--interval", record_options.interval, std::chrono::milliseconds(100),
                  "Time from one report to the next", "30s");
     add_capture_options(*record, record_options);
+    record
+        ->add_flag_callback(
+            "--no-baseline", [&record_options] { record_options.baseline = false; },
+            "Leave out what targets have open or mapped when capture begins")
+        ->group("Capture");
     add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"

@@ -38,6 +38,9 @@ struct Options {
   std::vector<std::string> exclude = {"/proc/", "/sys/", "/dev/"};
   size_t max_files = 1'000'000;
 
+  /// Take in what targets have open and mapped at the start (record).
+  bool baseline = true;
+
   // Report.
   std::string report;
   std::chrono::milliseconds interval{30'000};

@@ -59,6 +59,7 @@ Result<int> record(const Options& options) {
   if (Result<void> added = session->add_targets(); !added) {
     return tl::unexpected(added.error());
   }
+  session->add_baseline();
   spdlog::info("recording {} cgroup{} to {}, every {} s", session->recorder().containers().size(),
                session->recorder().containers().size() == 1 ? "" : "s",
                options.report == "-" ? "stdout" : options.report,

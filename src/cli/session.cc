@@ -36,9 +36,6 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
       loader_names_(probe_.sees_same_pids()),
       started_at_(wall_now()) {
   not_seen_ = {"io_uring requests", "x32 system calls"};
-  if (options.command == Command::kRecord) {
-    not_seen_.emplace_back("files open, mapped or running before capture started");
-  }
 }
 
 Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoop& loop, AccessHandler on_access,
@@ -147,6 +144,17 @@ Result<void> Session::add_targets() {
     }
   }
   return {};
+}
+
+void Session::add_baseline() {
+  const Result<void> scanned = options_.baseline ? probe_.scan_baseline() : Result<void>();
+  if (!scanned) {
+    spdlog::warn("{}", scanned.error().message());
+  }
+  if (!scanned || !options_.baseline) {
+    not_seen_.emplace_back("files open, mapped or running before capture started");
+  }
+  reader_->drain();
 }
 
 Result<void> Session::add_all() {

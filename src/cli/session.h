@@ -37,6 +37,9 @@ class Session {
   [[nodiscard]] Result<void> add_target(const Cgroup& cgroup, const std::string& name = {});
   /// What the options say: --cgroup, --all, or the siblings of snoop's own.
   [[nodiscard]] Result<void> add_targets();
+  /// Takes in what the targets have open and mapped already. Where that is not
+  /// possible the report says so.
+  void add_baseline();
 
   /// Stops the kernel side and takes in what it has sent.
   void finish();

@@ -134,7 +134,7 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   Losses losses;
   uint64_t total_events = 0;
   for (const Container& container : containers) {
-    if (container.only_if_used && container.total_events == 0) {
+    if (container.only_if_used && container.total_events == 0 && container.files.size() == 0) {
       continue;
     }
     sorted.push_back(&container);

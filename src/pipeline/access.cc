@@ -34,7 +34,7 @@ constexpr std::array kOtherKinds = {
     NamedKind{SNOOP_KIND_EXEC, "exec"},         NamedKind{SNOOP_KIND_INTERPRETER, "interpreter"},
     NamedKind{SNOOP_KIND_STAT, "stat"},         NamedKind{SNOOP_KIND_ACCESS, "access"},
     NamedKind{SNOOP_KIND_READLINK, "readlink"}, NamedKind{SNOOP_KIND_CHANGE, "change"},
-    NamedKind{SNOOP_KIND_CONNECT, "connect"},
+    NamedKind{SNOOP_KIND_CONNECT, "connect"},   NamedKind{SNOOP_KIND_BASELINE, "baseline"},
 };
 static_assert(kOpenModes.size() + kOtherKinds.size() == SNOOP_KIND_COUNT);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdarg>
@@ -16,6 +17,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/unique_fd.h"
 #include "probe/rules.h"
 #include "snoop.skel.h"
 
@@ -155,6 +157,11 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
 }
 
 Result<void> Probe::attach() {
+  // Run on demand, by scan_baseline().
+  for (bpf_program* program :
+       {skeleton_->progs.baseline_cwds, skeleton_->progs.baseline_files, skeleton_->progs.baseline_mappings}) {
+    bpf_program__set_autoattach(program, false);
+  }
   if (const int error = snoop_bpf__attach(skeleton_.get()); error != 0) {
     return fail(-error, "cannot attach the BPF programs", hint_for(-error));
   }
@@ -174,6 +181,30 @@ Result<void> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, b
 Result<void> Probe::add_free_target(const snoop_target& target) {
   if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.free_targets), nullptr, &target, BPF_ANY) != 0) {
     return fail(errno, "cannot set a target aside");
+  }
+  return {};
+}
+
+Result<void> Probe::scan_baseline() {
+  for (const bpf_program* program :
+       {skeleton_->progs.baseline_cwds, skeleton_->progs.baseline_files, skeleton_->progs.baseline_mappings}) {
+    const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(bpf_program__attach_iter(program, nullptr),
+                                                             &bpf_link__destroy);
+    if (!link) {
+      return fail(errno, fmt::format("cannot attach the iterator {}", bpf_program__name(program)));
+    }
+    const UniqueFd iterator(bpf_iter_create(bpf_link__fd(link.get())));
+    if (!iterator) {
+      return fail(errno, fmt::format("cannot run the iterator {}", bpf_program__name(program)));
+    }
+    // The programs write nothing here; a read runs them over some of the tasks.
+    std::array<char, 64> nothing = {};
+    ssize_t got = 0;
+    while ((got = ::read(iterator.get(), nothing.data(), nothing.size())) > 0 || (got < 0 && errno == EINTR)) {
+    }
+    if (got < 0) {
+      return fail(errno, fmt::format("the iterator {} stopped", bpf_program__name(program)));
+    }
   }
   return {};
 }

@@ -47,6 +47,9 @@ class Probe {
   [[nodiscard]] Result<void> add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace);
   /// How many cgroups have an entry now.
   [[nodiscard]] size_t traced_cgroups() const;
+  /// Sends a record for each file that a process of a target has open or mapped
+  /// now. After attach() and add_cgroup(), so that nothing falls in between.
+  [[nodiscard]] Result<void> scan_baseline();
   /// A target set aside for the next cgroup made below an adopting one.
   [[nodiscard]] Result<void> add_free_target(const snoop_target& target);
 

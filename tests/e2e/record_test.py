@@ -95,6 +95,24 @@ class Writing(harness.Case):
         self.assertEqual(set(report.files()), set(paths))
         self.assertGreater(report["total_events"], 1000)
 
+    def test_what_was_there_before(self):
+        cgroup = self.cgroup()
+        worker = self.worker(cgroup)
+        paths = self.make_files(2)
+        with open(paths[0]):
+            worker.open([paths[0]])  # and closed again: nothing is left of it
+        recorder = self.recorder("--cgroup", cgroup.path, "--no-baseline=false")
+        first = recorder.report()
+        worker.open([paths[1]])
+        report = recorder.final_report()
+        libc = [path for path in first.files() if b"/libc.so" in path]
+        self.assertEqual(len(libc), 1, "a library that is mapped is in the first report")
+        self.assertEqual(first.files()[libc[0]]["access"], ["baseline"])
+        self.assertIn(os.fsencode(os.path.realpath("/usr/bin/python3")), first.files())
+        self.assertNotIn(paths[0], report.files())
+        self.assertEqual(report.files()[paths[1]]["access"], ["open"])
+        self.assertNotIn("before capture started", " ".join(report["capture"]["not_seen"]))
+
     def test_counts_repeats(self):
         cgroup = self.cgroup()
         worker = self.worker(cgroup)

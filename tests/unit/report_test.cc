@@ -310,7 +310,7 @@ TEST(Report, TellsWhatWasTriedFromWhatWorked) {
                true},
            Row{"everything",
                0xFFFF,
-               {"open", "exec", "interpreter", "stat", "access", "readlink", "change", "connect"},
+               {"open", "exec", "interpreter", "stat", "access", "readlink", "change", "connect", "baseline"},
                {"read", "write", "create", "directory", "path"},
                {},
                true,
