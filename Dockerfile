@@ -14,7 +14,8 @@
 #   --cgroupns=host        see other containers' cgroups under the host's names
 #   /sys/fs/cgroup         read: cgroup2, to find the containers
 #   /sys/kernel/btf        read: the kernel's types; /sys of any container has it
-# Docker before 23 blocks bpf() in its seccomp profile whatever the capabilities: add --security-opt seccomp=unconfined.
+# Docker before 23 and the podman of Debian 12 block bpf() in their seccomp profile whatever the capabilities: add
+# --security-opt seccomp=unconfined.
 
 FROM debian:12 AS build
 RUN apt-get update \

@@ -53,8 +53,8 @@ int on_libbpf_message(enum libbpf_print_level level, const char* format, va_list
 
 std::string hint_for(int code) {
   if (code == EPERM || code == EACCES) {
-    return "snoop needs root, or CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8); 'snoop check' tells what is "
-           "missing";
+    return "snoop needs root, or CAP_BPF and CAP_PERFMON, and in a container a seccomp profile that allows bpf() "
+           "(--security-opt seccomp=unconfined); 'snoop check' tells what is missing";
   }
   if (code == ENOMEM || code == E2BIG) {
     return "try a smaller --ring-size, or a higher memory limit";
