@@ -78,6 +78,9 @@ struct {
   __type(value, struct known_cwd);
 } known_cwds SEC(".maps");
 
+/* Bit of a kind in a mask. */
+#define KIND(kind) (1ULL << SNOOP_KIND_##kind)
+
 /* A place in a mount: what struct path is, but with plain numbers, since some
  * of them come out of memory and are read with care only. */
 struct place {

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What was there before: open files and mappings, by iterators. */
+#ifndef SNOOP_HOOK_BASELINE_BPF_H
+#define SNOOP_HOOK_BASELINE_BPF_H
+
+#include "target.bpf.h"
+#include "uapi.bpf.h"
+
+/*
+ * What was there before: run by user space after the hooks are attached, so that
+ * nothing falls in between. A task of a target; NULL: of none, or snoop.
+ */
+static __always_inline struct snoop_target *task_target(struct task_struct *task, __u64 *cgroup_id)
+{
+  struct snoop_target *target;
+
+  *cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+  target = bpf_map_lookup_elem(&cgroups, cgroup_id);
+  if (!target || !target->id || (__u32)task->tgid == self_pid)
+    return NULL;
+  return target;
+}
+
+static __always_inline void emit_baseline(struct task_struct *task, struct file *file)
+{
+  __u64 cgroup_id;
+  const struct snoop_target *target = task_target(task, &cgroup_id);
+  struct fs_struct *fs;
+  struct scratch *scratch;
+  __u16 type;
+
+  if (!target)
+    return;
+  type = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+  if (type != S_IFREG && type != S_IFDIR)
+    return; /* pipes, sockets, devices: no file of an image */
+  fs = task->fs;
+  if (!fs)
+    return;
+  scratch = start_access(SCRATCH_BASELINE, target, cgroup_id);
+  if (!scratch)
+    return;
+  scratch->event.pid = task->tgid;
+  scratch->event.tid = task->pid;
+  scratch->event.seen = KIND(BASELINE);
+  scratch->access.named_by_file = true;
+  scratch->access.may_be_nameless = true;
+  place_of_root(&scratch->access.root, fs);
+  set_file(scratch, file);
+  set_path_len(scratch, 0);
+  emit_access(SCRATCH_BASELINE);
+}
+
+SEC("iter/task")
+int baseline_cwds(struct bpf_iter__task *ctx)
+{
+  struct task_struct *task = ctx->task;
+  __u64 cgroup_id;
+
+  if (task && task_target(task, &cgroup_id) && task->fs)
+    remember_cwd(task->fs);
+  return 0;
+}
+
+SEC("iter/task_file")
+int baseline_files(struct bpf_iter__task_file *ctx)
+{
+  struct task_struct *task = ctx->task;
+  struct file *file = ctx->file;
+
+  if (task && file)
+    emit_baseline(task, file);
+  return 0;
+}
+
+SEC("iter/task_vma")
+int baseline_mappings(struct bpf_iter__task_vma *ctx)
+{
+  struct task_struct *task = ctx->task;
+  struct vm_area_struct *vma = ctx->vma;
+  struct file *file;
+
+  if (!task || !vma)
+    return 0;
+  file = vma->vm_file;
+  if (file)
+    emit_baseline(task, file);
+  return 0;
+}
+
+#endif

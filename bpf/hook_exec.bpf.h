@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Programs that were started, and working directories that pass on with a fork. */
+#ifndef SNOOP_HOOK_EXEC_BPF_H
+#define SNOOP_HOOK_EXEC_BPF_H
+
+#include "target.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+/* Fills in where the path, relative or not, begins. */
+static __always_inline void set_cwd_base(struct scratch *scratch, struct fs_struct *fs)
+{
+  if (scratch->data[0] == '/')
+    return;
+  scratch->event.flags |= SNOOP_FLAG_RELATIVE;
+  place_of_cwd(&scratch->access.base, fs);
+}
+
+/* "/dev/fd/N" or "/dev/fd/N/path": how the kernel spells execveat(N, path). */
+#define FD_PATH_PREFIX 8
+#define FD_PATH_DIGITS 10
+
+/*
+ * The path of an execveat on a descriptor. The descriptor itself may be closed
+ * already (O_CLOEXEC); then the file that it led to must speak for it.
+ */
+static __always_inline bool read_fd_path(struct scratch *scratch, const char *fdpath, bool is_script)
+{
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct access *access = &scratch->access;
+  struct file *dir;
+  char digits[FD_PATH_DIGITS + 2] = {};
+  __u32 length = 0;
+  __s32 fd = 0;
+  bool has_path = false;
+
+  bpf_probe_read_kernel_str(digits, sizeof(digits), fdpath + FD_PATH_PREFIX);
+  for (int i = 0; i < FD_PATH_DIGITS + 1; i++) {
+    if (digits[i] < '0' || digits[i] > '9') {
+      has_path = digits[i] == '/';
+      break;
+    }
+    fd = fd * 10 + (digits[i] - '0');
+    length++;
+  }
+  dir = file_of_fd(task, fd);
+  if (!has_path) {
+    set_path_len(scratch, 0);
+    if (is_script && dir)
+      set_file(scratch, dir);
+    return access->file != NULL;
+  }
+  if (!read_kernel_path(scratch, fdpath + FD_PATH_PREFIX + length + 1))
+    return false;
+  scratch->event.flags |= SNOOP_FLAG_RELATIVE;
+  if (dir) {
+    place_of_file(&access->base, dir);
+  } else if (access->file) {
+    scratch->event.flags |= SNOOP_FLAG_BASE_IS_RESULT;
+    place_of_file(&access->base, access->file);
+  }
+  return true;
+}
+
+static long on_vma(struct task_struct *task, struct vm_area_struct *vma, struct file **file)
+{
+  *file = BPF_CORE_READ(vma, vm_file);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+  __u64 cgroup_id;
+  const struct snoop_target *target = current_target(&cgroup_id);
+  struct scratch *scratch;
+  struct fs_struct *fs;
+  const char *fdpath;
+  struct file *image;
+  struct file *loader = NULL;
+  const struct pt_regs *regs;
+  bool is_script;
+
+  if (!target)
+    return 0;
+  scratch = start_access(SCRATCH_EXEC, target, cgroup_id);
+  if (!scratch)
+    return 0;
+  fs = task->fs;
+  remember_cwd(fs);
+  place_of_root(&scratch->access.root, fs);
+  image = bprm->file;
+  is_script = bprm->interp != bprm->filename;
+  fdpath = bprm->fdpath;
+
+  count_event(scratch);
+  scratch->event.seen = KIND(EXEC);
+  if (!is_script)
+    set_file(scratch, image);
+  if (fdpath) {
+    if (read_fd_path(scratch, fdpath, is_script))
+      emit_access(SCRATCH_EXEC);
+  } else if (read_kernel_path(scratch, bprm->filename)) {
+    set_cwd_base(scratch, fs);
+    emit_access(SCRATCH_EXEC);
+  }
+
+  scratch->event.seen = KIND(INTERPRETER);
+  if (is_script) {
+    count_event(scratch);
+    scratch->event.flags = 0;
+    set_file(scratch, image);
+    if (read_kernel_path(scratch, bprm->interp)) {
+      set_cwd_base(scratch, fs);
+      emit_access(SCRATCH_EXEC);
+    }
+  }
+
+  /* The new program starts in its loader, if it has one. */
+  regs = (const struct pt_regs *)bpf_task_pt_regs(task);
+  bpf_find_vma(task, user_ip(regs), on_vma, &loader, 0);
+  if (loader && BPF_CORE_READ(loader, f_inode) != BPF_CORE_READ(image, f_inode)) {
+    count_event(scratch);
+    scratch->event.type = SNOOP_EVENT_ELF_INTERPRETER;
+    scratch->event.flags = SNOOP_FLAG_RELATIVE;
+    place_of_file(&scratch->access.base, image);
+    set_file(scratch, loader);
+    set_path_len(scratch, 0);
+    emit_access(SCRATCH_EXEC);
+  }
+  return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+  __u64 cgroup_id;
+
+  if (child->fs != parent->fs && current_target(&cgroup_id))
+    remember_cwd(child->fs);
+  return 0;
+}
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* System calls with a path, at their exit. */
+#ifndef SNOOP_HOOK_SYSCALL_BPF_H
+#define SNOOP_HOOK_SYSCALL_BPF_H
+
+#include "target.bpf.h"
+#include "uapi.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+/* Errors that say nothing about the file: the path named none, the call did
+ * not happen, or it happens again. */
+static __always_inline bool is_no_access(long ret)
+{
+  return ret == -EFAULT || ret == -ENAMETOOLONG || ret == -EBADF || ret == -ENOSYS || ret == -EINTR ||
+         (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
+}
+
+static __always_inline __u32 outcome_of(long ret)
+{
+  if (ret >= 0)
+    return SNOOP_OUTCOME_OK;
+  if (ret == -ENOENT || ret == -ENOTDIR)
+    return SNOOP_OUTCOME_MISSING;
+  if (ret == -EACCES || ret == -EPERM)
+    return SNOOP_OUTCOME_REFUSED;
+  return SNOOP_OUTCOME_OTHER;
+}
+
+static __always_inline __u64 kinds_of_flags(__u64 flags)
+{
+  __u64 kinds;
+
+  if (flags & O_PATH)
+    kinds = KIND(PATH);
+  else if ((flags & O_ACCMODE) == O_WRONLY)
+    kinds = KIND(WRITE);
+  else if ((flags & O_ACCMODE) == O_RDWR)
+    kinds = KIND(READ) | KIND(WRITE);
+  else
+    kinds = KIND(READ);
+  if (flags & O_DIRECTORY)
+    kinds |= KIND(DIRECTORY);
+  return kinds;
+}
+
+/* Whether the call wrote its result over the path that it was given. */
+static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, long result_size)
+{
+  return result_size > 0 && path < result + result_size && result < path + path_size;
+}
+
+/* include/uapi/linux/un.h */
+#define UNIX_PATH_MAX 108
+
+/* The path of a socket address ends with a NUL or with the address, behind which
+ * there may be no memory. Returns its length with a NUL. */
+static __always_inline long read_socket_path(struct scratch *scratch)
+{
+  __u32 size = scratch->access.max_len;
+
+  if (size > UNIX_PATH_MAX)
+    size = UNIX_PATH_MAX;
+  if (bpf_probe_read_user(scratch->data, size, (const void *)scratch->access.user_path))
+    return -EFAULT;
+  scratch->data[size] = '\0';
+  /* For its length only: the copy is overwritten. */
+  return bpf_probe_read_kernel_str(scratch->data + NAME_ROOM, UNIX_PATH_MAX + 1, scratch->data);
+}
+
+/* The path of a system call at its exit: reads it, finds where it begins. What
+ * is known from the registers stands in the scratch space already. */
+__noinline int on_path(__u32 which, __u32 op)
+{
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct fs_struct *fs = task->fs;
+  struct scratch *scratch = scratch_of(which);
+  struct snoop_target_stats *stats;
+  struct access *access;
+  long len;
+
+  if (!scratch)
+    return 0;
+  access = &scratch->access;
+  stats = stats_of(access->slot);
+  if (!stats)
+    return 0;
+  if (op == SNOOP_OP_HANDLE) {
+    stats->events++;
+    set_path_len(scratch, 0);
+    place_of_root(&access->root, fs);
+    return emit_access(which);
+  }
+  if (!access->user_path)
+    return 0;
+  if (access->max_len)
+    len = read_socket_path(scratch);
+  else
+    len = bpf_probe_read_user_str(scratch->data, SNOOP_PATH_MAX, (const void *)access->user_path);
+  if (len == 1)
+    return 0; /* an empty path: the call was on the descriptor itself */
+  if (len > 1 && access->absolute_only && scratch->data[0] != '/')
+    return 0;
+  stats->events++;
+  if (len < 1 || is_overwritten(access->user_path, len, access->result_buffer, scratch->event.result)) {
+    stats->path_unreadable++;
+    return 0;
+  }
+  set_path_len(scratch, len - 1);
+
+  place_of_root(&access->root, fs);
+  if (scratch->data[0] != '/' || scratch->event.flags & SNOOP_FLAG_IN_ROOT) {
+    if (access->dirfd != AT_FDCWD) {
+      struct file *file = file_of_fd(task, access->dirfd);
+
+      if (!file) {
+        stats->base_unknown++;
+        return 0;
+      }
+      place_of_file(&access->base, file);
+      scratch->event.flags |= SNOOP_FLAG_RELATIVE;
+    } else if (op == SNOOP_OP_CHDIR && scratch->event.result == 0) {
+      if (recall_cwd(&access->base, fs)) {
+        scratch->event.flags |= SNOOP_FLAG_RELATIVE;
+      } else {
+        place_of_cwd(&access->base, fs);
+        scratch->event.flags |= SNOOP_FLAG_RELATIVE | SNOOP_FLAG_BASE_IS_RESULT;
+      }
+    } else {
+      place_of_cwd(&access->base, fs);
+      scratch->event.flags |= SNOOP_FLAG_RELATIVE;
+    }
+    if (op == SNOOP_OP_CHROOT && scratch->event.result == 0) {
+      access->root.dentry = NULL;
+      access->root.mnt = NULL;
+    }
+  }
+  return emit_access(which);
+}
+
+/* include/linux/socket.h, include/uapi/linux/net.h */
+#define AF_UNIX 1
+#define SYS_BIND 2
+#define SYS_CONNECT 3
+#define SYS_SENDTO 11
+#define SYS_SENDMSG 16
+
+/* The start of struct msghdr. */
+struct msg_name {
+  __u64 address;
+  __u32 length;
+};
+
+/* The start of struct compat_msghdr. */
+struct msg_name32 {
+  __u32 address;
+  __u32 length;
+};
+
+static __always_inline void read_msg_name(struct msg_name *name, __u64 from, int abi)
+{
+  struct msg_name32 name32 = {};
+
+  if (abi == ABI_NATIVE) {
+    bpf_probe_read_user(name, sizeof(*name), (const void *)from);
+    return;
+  }
+  bpf_probe_read_user(&name32, sizeof(name32), (const void *)from);
+  name->address = name32.address;
+  name->length = name32.length;
+}
+
+/*
+ * Where the path of a socket address begins and how long it can be; false: the
+ * call has no address, or one that is no path (abstract ones begin with a NUL,
+ * so they look like an empty path later on).
+ */
+static __always_inline bool socket_path(struct access *access, const struct pt_regs *regs, int abi, __u32 *op,
+                                        const volatile struct snoop_syscall_rule *rule)
+{
+  struct msg_name name = {};
+  __u64 first = syscall_arg(regs, abi, rule->path);
+  __u16 family = 0;
+
+  if (*op == SNOOP_OP_SOCKETCALL) {
+    __u32 args[6] = {};
+    __u64 call = syscall_arg(regs, abi, rule->extra);
+
+    if (call != SYS_BIND && call != SYS_CONNECT && call != SYS_SENDTO && call != SYS_SENDMSG)
+      return false;
+    bpf_probe_read_user(args, sizeof(args), (const void *)first);
+    if (call == SYS_SENDMSG) {
+      read_msg_name(&name, args[1], abi);
+    } else {
+      name.address = call == SYS_SENDTO ? args[4] : args[1];
+      name.length = call == SYS_SENDTO ? args[5] : args[2];
+    }
+    *op = call == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
+  } else if (*op == SNOOP_OP_SENDMSG) {
+    read_msg_name(&name, first, abi);
+  } else {
+    name.address = first;
+    name.length = syscall_arg(regs, abi, rule->extra);
+  }
+  if (!name.address || name.length <= sizeof(family))
+    return false;
+  bpf_probe_read_user(&family, sizeof(family), (const void *)name.address);
+  if (family != AF_UNIX)
+    return false;
+  name.length -= sizeof(family);
+  access->user_path = name.address + sizeof(family);
+  access->max_len = name.length < UNIX_PATH_MAX ? name.length : UNIX_PATH_MAX;
+  return true;
+}
+
+static __always_inline __s32 dirfd_arg(const struct pt_regs *regs, int abi, __u8 arg)
+{
+  return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)syscall_arg(regs, abi, arg);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+{
+  const volatile struct snoop_syscall_rule *rule;
+  struct task_struct *task;
+  const struct snoop_target *target;
+  struct scratch *scratch;
+  __u64 number = syscall_number(regs);
+  __u64 cgroup_id;
+  __u64 flags = 0;
+  __u64 kinds;
+  __u32 op;
+  int abi;
+
+  if (number >= SNOOP_MAX_SYSCALL)
+    return 0;
+  if (!(cfg_rules[ABI_NATIVE][number].op | cfg_rules[ABI_COMPAT][number].op))
+    return 0;
+  target = current_target(&cgroup_id);
+  if (!target)
+    return 0;
+  task = bpf_get_current_task_btf();
+  abi = task_abi(task);
+  rule = &cfg_rules[abi][number];
+  op = rule->op;
+  if (!op || is_no_access(ret))
+    return 0;
+  if (op == SNOOP_OP_REBASE) {
+    if (ret >= 0)
+      remember_cwd(task->fs);
+    return 0;
+  }
+  if (op == SNOOP_OP_EXEC && ret >= 0)
+    return 0;
+  scratch = start_access(SCRATCH_SYSCALL, target, cgroup_id);
+  if (!scratch)
+    return 0;
+
+  scratch->event.result = ret;
+  scratch->access.user_path = syscall_arg(regs, abi, rule->path);
+  scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd);
+  switch (op) {
+  case SNOOP_OP_OPEN:
+    flags = syscall_arg(regs, abi, rule->extra);
+    kinds = kinds_of_flags(flags);
+    break;
+  case SNOOP_OP_OPENAT2: {
+    struct open_how how = {};
+
+    bpf_probe_read_user(&how, sizeof(how), (const void *)syscall_arg(regs, abi, rule->extra));
+    flags = how.flags;
+    kinds = kinds_of_flags(flags);
+    if (how.resolve & RESOLVE_IN_ROOT)
+      scratch->event.flags |= SNOOP_FLAG_IN_ROOT;
+    break;
+  }
+  case SNOOP_OP_CREAT: kinds = KIND(WRITE); break;
+  case SNOOP_OP_EXEC: kinds = KIND(EXEC); break;
+  case SNOOP_OP_ACCESS: kinds = KIND(ACCESS); break;
+  case SNOOP_OP_READLINK:
+    kinds = KIND(READLINK);
+    scratch->access.result_buffer = syscall_arg(regs, abi, rule->extra);
+    break;
+  case SNOOP_OP_HANDLE:
+    if (ret < 0)
+      return 0; /* nothing that could be named */
+    flags = syscall_arg(regs, abi, rule->extra);
+    kinds = kinds_of_flags(flags);
+    scratch->access.named_by_file = true;
+    break;
+  case SNOOP_OP_BIND:
+  case SNOOP_OP_CONNECT:
+  case SNOOP_OP_SENDMSG:
+  case SNOOP_OP_SOCKETCALL:
+    if (!socket_path(&scratch->access, regs, abi, &op, rule))
+      return 0;
+    kinds = op == SNOOP_OP_BIND ? KIND(CHANGE) : KIND(CONNECT);
+    break;
+  case SNOOP_OP_CHANGE:
+  case SNOOP_OP_MOUNT: kinds = KIND(CHANGE); break;
+  default: kinds = KIND(STAT);
+  }
+
+  if (ret >= 0 && (op <= SNOOP_OP_OPENAT2 || op == SNOOP_OP_HANDLE)) {
+    struct file *file = file_of_fd(task, ret);
+
+    /* With O_TMPFILE the path is that of the directory. A file that was made
+     * just now is no other each time: it is known by its name. */
+    if (file && !(flags & O_TMPFILE_ONLY)) {
+      if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED) {
+        kinds |= KIND(CREATE);
+      } else {
+        set_file(scratch, file);
+        if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR)
+          kinds |= KIND(DIRECTORY);
+      }
+    }
+  }
+  scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome_of(ret));
+
+  on_path(SCRATCH_SYSCALL, op);
+  if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
+    remember_cwd(task->fs); /* pivot_root, which counts as chroot, moves it */
+  if (rule->path2 != SNOOP_NO_ARG) {
+    scratch->access.user_path = syscall_arg(regs, abi, rule->path2);
+    scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd2);
+    scratch->access.absolute_only = op == SNOOP_OP_MOUNT;
+    scratch->event.flags = 0;
+    on_path(SCRATCH_SYSCALL, op);
+  }
+  return 0;
+}
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Constants of the kernel's interface that the hooks look for. */
+#ifndef SNOOP_UAPI_BPF_H
+#define SNOOP_UAPI_BPF_H
+
+#include "kernel_types.bpf.h"
+
+/* include/uapi/asm-generic/fcntl.h, the same on x86 and arm64 but for O_DIRECTORY. */
+#define O_ACCMODE 00000003
+#define O_WRONLY 00000001
+#define O_RDWR 00000002
+#define O_CREAT 00000100
+#define O_PATH 010000000
+#define O_TMPFILE_ONLY 020000000
+#if defined(__TARGET_ARCH_arm64)
+#define O_DIRECTORY 040000
+#else
+#define O_DIRECTORY 0200000
+#endif
+/* include/linux/fs.h */
+#define FMODE_CREATED 0x100000
+#define S_IFMT 0170000
+#define S_IFDIR 0040000
+#define S_IFREG 0100000
+/* include/uapi/linux/openat2.h */
+#define RESOLVE_IN_ROOT 0x10
+struct open_how {
+  __u64 flags;
+  __u64 mode;
+  __u64 resolve;
+};
+
+/* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
+#define EPERM 1
+#define ENOENT 2
+#define EINTR 4
+#define EBADF 9
+#define EACCES 13
+#define EFAULT 14
+#define ENOTDIR 20
+#define ENAMETOOLONG 36
+#define ENOSYS 38
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
+
+#endif
