@@ -118,7 +118,8 @@ __noinline int emit_access(__u32 which)
       return 0;
     }
     if (state == WALK_DETACHED) {
-      stats->base_unknown++;
+      if (!access->may_be_nameless)
+        stats->base_unknown++;
       return 0;
     }
     if (state == WALK_ABOVE_ROOT)

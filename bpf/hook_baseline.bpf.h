@@ -3,24 +3,13 @@
 #ifndef SNOOP_HOOK_BASELINE_BPF_H
 #define SNOOP_HOOK_BASELINE_BPF_H
 
-#include "target.bpf.h"
+#include "hook_exec.bpf.h"
 #include "uapi.bpf.h"
 
 /*
  * What was there before: run by user space after the hooks are attached, so that
- * nothing falls in between. A task of a target; NULL: of none, or snoop.
+ * nothing falls in between.
  */
-static __always_inline struct snoop_target *task_target(struct task_struct *task, __u64 *cgroup_id)
-{
-  struct snoop_target *target;
-
-  *cgroup_id = task->cgroups->dfl_cgrp->kn->id;
-  target = bpf_map_lookup_elem(&cgroups, cgroup_id);
-  if (!target || !target->id || (__u32)task->tgid == self_pid)
-    return NULL;
-  return target;
-}
-
 static __always_inline void emit_baseline(struct task_struct *task, struct file *file)
 {
   __u64 cgroup_id;
@@ -55,10 +44,9 @@ SEC("iter/task")
 int baseline_cwds(struct bpf_iter__task *ctx)
 {
   struct task_struct *task = ctx->task;
-  __u64 cgroup_id;
 
-  if (task && task_target(task, &cgroup_id) && task->fs)
-    remember_cwd(task->fs);
+  if (task)
+    learn_cwd(task);
   return 0;
 }
 

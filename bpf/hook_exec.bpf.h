@@ -130,13 +130,29 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+/* The working directory of a task that is a target's now, by its fork or because
+ * it was moved: whatever was known of this fs_struct is of another task. */
+static __always_inline void learn_cwd(struct task_struct *task)
 {
   __u64 cgroup_id;
 
-  if (child->fs != parent->fs && current_target(&cgroup_id))
-    remember_cwd(child->fs);
+  if (task_target(task, &cgroup_id) && task->fs)
+    remember_cwd(task->fs);
+}
+
+/* The child may be in another cgroup than its parent: CLONE_INTO_CGROUP. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+  if (child->fs != parent->fs)
+    learn_cwd(child);
+  return 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
+{
+  learn_cwd(task);
   return 0;
 }
 

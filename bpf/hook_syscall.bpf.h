@@ -44,9 +44,9 @@ static __always_inline __u64 kinds_of_flags(__u64 flags)
 }
 
 /* Whether the call wrote its result over the path that it was given. */
-static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, long result_size)
+static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
-  return result_size > 0 && path < result + result_size && result < path + path_size;
+  return path < result + result_size && result < path + path_size;
 }
 
 /* include/uapi/linux/un.h */
@@ -76,6 +76,7 @@ __noinline int on_path(__u32 which, __u32 op)
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats;
   struct access *access;
+  bool overwritten;
   long len;
 
   if (!scratch)
@@ -96,12 +97,13 @@ __noinline int on_path(__u32 which, __u32 op)
     len = read_socket_path(scratch);
   else
     len = bpf_probe_read_user_str(scratch->data, SNOOP_PATH_MAX, (const void *)access->user_path);
-  if (len == 1)
+  overwritten = is_overwritten(access->user_path, len, access->result_buffer, access->result_size);
+  if (len == 1 && !overwritten)
     return 0; /* an empty path: the call was on the descriptor itself */
   if (len > 1 && access->absolute_only && scratch->data[0] != '/')
     return 0;
   stats->events++;
-  if (len < 1 || is_overwritten(access->user_path, len, access->result_buffer, scratch->event.result)) {
+  if (len < 1 || overwritten) {
     stats->path_unreadable++;
     return 0;
   }
@@ -228,6 +230,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   __u64 cgroup_id;
   __u64 flags = 0;
   __u64 kinds;
+  __u32 outcome;
   __u32 op;
   int abi;
 
@@ -258,6 +261,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   scratch->event.result = ret;
   scratch->access.user_path = syscall_arg(regs, abi, rule->path);
   scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd);
+  if (rule->result != SNOOP_NO_ARG && ret >= 0) {
+    scratch->access.result_buffer = syscall_arg(regs, abi, rule->result);
+    scratch->access.result_size = rule->result_words ? rule->result_words * 8 : (__u32)ret;
+  }
   switch (op) {
   case SNOOP_OP_OPEN:
     flags = syscall_arg(regs, abi, rule->extra);
@@ -276,10 +283,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   case SNOOP_OP_CREAT: kinds = KIND(WRITE); break;
   case SNOOP_OP_EXEC: kinds = KIND(EXEC); break;
   case SNOOP_OP_ACCESS: kinds = KIND(ACCESS); break;
-  case SNOOP_OP_READLINK:
-    kinds = KIND(READLINK);
-    scratch->access.result_buffer = syscall_arg(regs, abi, rule->extra);
-    break;
+  case SNOOP_OP_READLINK: kinds = KIND(READLINK); break;
   case SNOOP_OP_HANDLE:
     if (ret < 0)
       return 0; /* nothing that could be named */
@@ -295,14 +299,25 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
       return 0;
     kinds = op == SNOOP_OP_BIND ? KIND(CHANGE) : KIND(CONNECT);
     break;
-  case SNOOP_OP_CHANGE:
-  case SNOOP_OP_MOUNT: kinds = KIND(CHANGE); break;
+  case SNOOP_OP_MOUNT:
+    flags = syscall_arg(regs, abi, rule->extra);
+    kinds = KIND(CHANGE);
+    break;
+  case SNOOP_OP_UMOUNT:
+    scratch->access.may_be_nameless = ret == 0;
+    kinds = KIND(CHANGE);
+    break;
+  case SNOOP_OP_CHANGE: kinds = KIND(CHANGE); break;
   default: kinds = KIND(STAT);
   }
 
   if (ret >= 0 && (op <= SNOOP_OP_OPENAT2 || op == SNOOP_OP_HANDLE)) {
     struct file *file = file_of_fd(task, ret);
 
+    /* A seccomp filter that traps or kills puts the number of the call where
+     * its result should be (syscall_rollback); nothing was opened then. */
+    if (!file && (__u64)ret == number)
+      return 0;
     /* With O_TMPFILE the path is that of the directory. A file that was made
      * just now is no other each time: it is known by its name. */
     if (file && !(flags & O_TMPFILE_ONLY)) {
@@ -315,7 +330,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
       }
     }
   }
-  scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome_of(ret));
+  outcome = outcome_of(ret);
+  if (ret > 0 && (__u64)ret == number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
+    outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
+  scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
 
   on_path(SCRATCH_SYSCALL, op);
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
@@ -323,7 +341,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = syscall_arg(regs, abi, rule->path2);
     scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd2);
-    scratch->access.absolute_only = op == SNOOP_OP_MOUNT;
+    scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(flags & (MS_BIND | MS_MOVE));
     scratch->event.flags = 0;
     on_path(SCRATCH_SYSCALL, op);
   }

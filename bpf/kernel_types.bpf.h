@@ -38,7 +38,13 @@ struct vfsmount {
   struct dentry *mnt_root;
 };
 
-struct mnt_namespace;
+struct ns_common {
+  unsigned int inum;
+};
+
+struct mnt_namespace {
+  struct ns_common ns;
+};
 
 struct mount {
   struct mount *mnt_parent;

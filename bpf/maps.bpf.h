@@ -95,7 +95,8 @@ struct access {
   struct file *file; /* what it led to; NULL: not known */
   __u64 device;
   __u64 user_path;      /* user address */
-  __u64 result_buffer;  /* user address, of a readlink; 0: there is none */
+  __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
+  __u32 result_size;    /* bytes */
   __s32 dirfd;          /* AT_FDCWD where the call has none */
   __u32 slot;           /* of the target */
   __u32 max_len;        /* of the path, where a length ends it; 0: a NUL does */

@@ -58,22 +58,36 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 f
 
 /*
  * A number that changes when the path of this place does: from the name hashes
- * of all directories up to the root of the file system. The kernel salts each
- * with the parent's address (fs/namei.c: full_name_hash), so a rename at any
- * level shows. 0: too deep to say.
+ * of all directories up to the top of the mount namespace, mount points too. The
+ * kernel salts each with the parent's address (fs/namei.c: full_name_hash), so a
+ * rename at any level shows. No mount's own address is in it: they are used
+ * again. 0: too deep to say.
  */
 static __always_inline __u64 place_identity(const struct place *place)
 {
   struct dentry *dentry = place->dentry;
-  __u64 identity = (__u64)place->mnt * 0x9e3779b97f4a7c15ULL;
+  struct mount *mnt = place->mnt;
+  struct dentry *mnt_root = BPF_CORE_READ(mnt, mnt.mnt_root);
+  __u64 identity = 0;
 
   for (int i = 0; i < IDENTITY_LEVELS; i++) {
-    struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+    struct dentry *parent;
 
+    if (dentry == mnt_root) {
+      struct mount *below = mnt;
+
+      mnt = BPF_CORE_READ(below, mnt_parent);
+      if (mnt == below)
+        return identity | 1;
+      dentry = BPF_CORE_READ(below, mnt_mountpoint);
+      mnt_root = BPF_CORE_READ(mnt, mnt.mnt_root);
+      continue;
+    }
+    parent = BPF_CORE_READ(dentry, d_parent);
+    if (parent == dentry)
+      return 0; /* in no directory */
     identity = (identity ^ BPF_CORE_READ(dentry, d_name.hash_len)) * 0xff51afd7ed558ccdULL;
     identity ^= identity >> 32;
-    if (parent == dentry)
-      return identity | 1;
     dentry = parent;
   }
   return 0;
@@ -86,6 +100,19 @@ enum walk_state {
   WALK_DETACHED,   /* at the top of something mounted nowhere */
   WALK_CUT,        /* no more room */
 };
+
+/* Whether the top of these mounts is that of a mount namespace which processes
+ * live in: what fsmount and open_tree make has one of its own, without a number
+ * or with a common one (include/uapi/linux/nsfs.h). */
+#define MNT_NS_ANON_INO 0xEFFFFFF7
+
+static __always_inline bool is_attached(struct mount *top)
+{
+  struct mnt_namespace *ns = BPF_CORE_READ(top, mnt_ns);
+  __u32 number = ns ? BPF_CORE_READ(ns, ns.inum) : 0;
+
+  return number != 0 && number != MNT_NS_ANON_INO;
+}
 
 struct walk {
   struct place at;
@@ -116,7 +143,7 @@ static long walk_step(__u32 index, struct walk *walk)
     struct mount *parent = BPF_CORE_READ(mnt, mnt_parent);
 
     if (parent == mnt) {
-      walk->state = BPF_CORE_READ(mnt, mnt_ns) ? WALK_ABOVE_ROOT : WALK_DETACHED;
+      walk->state = is_attached(mnt) ? WALK_ABOVE_ROOT : WALK_DETACHED;
       return 1;
     }
     walk->at.dentry = BPF_CORE_READ(mnt, mnt_mountpoint);

@@ -23,12 +23,13 @@ enum snoop_syscall_op {
   SNOOP_OP_EXEC,       /* failures only; success is seen at sched_process_exec */
   SNOOP_OP_STAT,       /* asks about a file: stat, statfs, xattr, inotify, handle */
   SNOOP_OP_ACCESS,     /* access(2) and relatives */
-  SNOOP_OP_READLINK,   /* extra: the argument with the result buffer */
+  SNOOP_OP_READLINK,   /* readlink(2) and relatives */
   SNOOP_OP_CHANGE,     /* creates, removes, renames, or changes metadata */
   SNOOP_OP_CHDIR,      /* success has replaced the base of its own path */
   SNOOP_OP_CHROOT,     /* success has replaced the root of its own path */
   SNOOP_OP_REBASE,     /* no path, but the working directory may be another */
-  SNOOP_OP_MOUNT,      /* path2 is a path only where it is absolute */
+  SNOOP_OP_MOUNT,      /* path2 is a path only where it is absolute, or by the flags in extra */
+  SNOOP_OP_UMOUNT,     /* success may have taken the base of its own path away */
   SNOOP_OP_HANDLE,     /* no path: the file that was opened; extra: flags */
   SNOOP_OP_BIND,       /* path: a socket address; extra: its length */
   SNOOP_OP_CONNECT,    /* the same, of a socket that is there */
@@ -51,6 +52,8 @@ struct snoop_syscall_rule {
   __u8 extra;
   __u8 path2;
   __u8 dirfd2;
+  __u8 result;       /* argument with the address of what the call writes */
+  __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
 };
 
 /*
@@ -90,8 +93,8 @@ struct snoop_syscall_rule {
   X(access,              21,   33,   _N, SNOOP_OP_ACCESS,    0, _A, _A, _A, _A) \
   X(faccessat,          269,  307,   48, SNOOP_OP_ACCESS,    1,  0, _A, _A, _A) \
   X(faccessat2,         439,  439,  439, SNOOP_OP_ACCESS,    1,  0, _A, _A, _A) \
-  X(readlink,            89,   85,   _N, SNOOP_OP_READLINK,  0, _A,  1, _A, _A) \
-  X(readlinkat,         267,  305,   78, SNOOP_OP_READLINK,  1,  0,  2, _A, _A) \
+  X(readlink,            89,   85,   _N, SNOOP_OP_READLINK,  0, _A, _A, _A, _A) \
+  X(readlinkat,         267,  305,   78, SNOOP_OP_READLINK,  1,  0, _A, _A, _A) \
   X(truncate,            76,   92,   45, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
   X(truncate64,          _N,  193,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
   X(rename,              82,   38,   _N, SNOOP_OP_CHANGE,    0, _A, _A,  1, _A) \
@@ -141,7 +144,7 @@ struct snoop_syscall_rule {
   X(listxattrat,        465,  465,  465, SNOOP_OP_STAT,      1,  0, _A, _A, _A) \
   X(setxattrat,         463,  463,  463, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
   X(removexattrat,      466,  466,  466, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
-  X(mount,              165,   21,   40, SNOOP_OP_MOUNT,     1, _A, _A,  0, _A) \
+  X(mount,              165,   21,   40, SNOOP_OP_MOUNT,     1, _A,  3,  0, _A) \
   X(mount_setattr,      442,  442,  442, SNOOP_OP_CHANGE,    1,  0, _A, _A, _A) \
   X(move_mount,         429,  429,  429, SNOOP_OP_CHANGE,    1,  0, _A,  3,  2) \
   X(open_by_handle_at,  304,  342,  265, SNOOP_OP_HANDLE,   _A, _A,  2, _A, _A) \
@@ -151,12 +154,30 @@ struct snoop_syscall_rule {
   X(quotactl,           179,  131,   60, SNOOP_OP_STAT,      1, _A, _A, _A, _A) \
   X(swapon,             167,   87,  224, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
   X(swapoff,            168,  115,  225, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
-  X(umount,              _N,   22,   _N, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
-  X(umount2,            166,   52,   39, SNOOP_OP_CHANGE,    0, _A, _A, _A, _A) \
+  X(umount,              _N,   22,   _N, SNOOP_OP_UMOUNT,    0, _A, _A, _A, _A) \
+  X(umount2,            166,   52,   39, SNOOP_OP_UMOUNT,    0, _A, _A, _A, _A) \
   X(uselib,             134,   86,   _N, SNOOP_OP_STAT,      0, _A, _A, _A, _A) \
   X(fchdir,              81,  133,   50, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
   X(setns,              308,  346,  268, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A) \
   X(unshare,            272,  310,   97, SNOOP_OP_REBASE,   _A, _A, _A, _A, _A)
+
+/*
+ * What a call writes for its caller, because it may write over its own path, and
+ * the path is read afterwards. X(name, argument, bytes on x86_64, bytes on arm64);
+ * 0 bytes: as many as it returns. Native calls only.
+ */
+#define SNOOP_RESULTS(X) \
+  X(stat,        1, 144,   0) \
+  X(lstat,       1, 144,   0) \
+  X(newfstatat,  2, 144, 128) \
+  X(statx,       4, 256, 256) \
+  X(statfs,      1, 120, 120) \
+  X(readlink,    1,   0,   0) \
+  X(readlinkat,  2,   0,   0) \
+  X(getxattr,    2,   0,   0) \
+  X(lgetxattr,   2,   0,   0) \
+  X(listxattr,   1,   0,   0) \
+  X(llistxattr,  1,   0,   0)
 /* clang-format on */
 
 #endif

@@ -17,6 +17,18 @@ static __always_inline struct snoop_target *current_target(__u64 *cgroup_id)
   return target;
 }
 
+/* The same of any task. */
+static __always_inline struct snoop_target *task_target(struct task_struct *task, __u64 *cgroup_id)
+{
+  struct snoop_target *target;
+
+  *cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+  target = bpf_map_lookup_elem(&cgroups, cgroup_id);
+  if (!target || !target->id || (__u32)task->tgid == self_pid)
+    return NULL;
+  return target;
+}
+
 /* Copies a path out of kernel memory; false: counted as lost. */
 static __always_inline bool read_kernel_path(struct scratch *scratch, const char *path)
 {

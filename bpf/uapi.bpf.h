@@ -22,6 +22,9 @@
 #define S_IFMT 0170000
 #define S_IFDIR 0040000
 #define S_IFREG 0100000
+/* include/uapi/linux/mount.h */
+#define MS_BIND 4096
+#define MS_MOVE 8192
 /* include/uapi/linux/openat2.h */
 #define RESOLVE_IN_ROOT 0x10
 struct open_how {

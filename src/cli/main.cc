@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "cli/signals.h"
 
 int main(int argc, char** argv) {
   const snoop::ParsedArguments parsed = snoop::parse_arguments(argc, argv);
@@ -9,6 +10,7 @@ int main(int argc, char** argv) {
     return parsed.exit_code;
   }
   snoop::set_up_logging(parsed.options);
+  snoop::take_over_signals();
   switch (parsed.options.command) {
     case snoop::Command::kRun:
       return snoop::run_command(parsed.options);

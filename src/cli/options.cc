@@ -286,7 +286,7 @@ struct CommandLine {
         kFooter);
 
     Options& record_options = options_of[Command::kRecord];
-    record = app.add_subcommand("record", "Records what cgroups use until SIGINT or SIGTERM");
+    record = app.add_subcommand("record", "Records what cgroups use until SIGINT, SIGTERM or SIGHUP");
     add_target_options(*record, record_options);
     add_report_options(*record, record_options, "/data/snoop-report.json");
     add_duration(*record, "--interval", record_options.interval, std::chrono::milliseconds(100),

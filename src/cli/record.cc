@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 
 #include "cli/commands.h"
 #include "cli/session.h"
@@ -39,11 +40,11 @@ Result<int> record(const Options& options) {
 
   // Before anything else: a signal during the start must not lose the report.
   Result<std::unique_ptr<Signals>> signals =
-      Signals::watch(*loop, {SIGINT, SIGTERM, SIGUSR1}, [&](const signalfd_siginfo& info) {
+      Signals::watch(*loop, {SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&](const signalfd_siginfo& info) {
         if (info.ssi_signo == SIGUSR1) {
           report_now();
         } else {
-          spdlog::info("{}: stopping", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+          spdlog::info("SIG{}: stopping", ::sigabbrev_np(static_cast<int>(info.ssi_signo)));
           loop->stop();
         }
       });

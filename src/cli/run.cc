@@ -62,17 +62,37 @@ Program find_program(const std::string& name) {
   }
 }
 
+/// What went wrong before the command was there.
+struct StartError {
+  int code;
+  /// In the cgroup already, so it is the command itself.
+  bool of_command;
+};
+
+/// Whether a shell could read it: bash looks for a NUL in the first line as well.
+bool is_text(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line.find('\0') == std::string::npos;
+}
+
 /// In the child, between fork and exec: only async-signal-safe calls. Moves
 /// itself into the cgroup and becomes the command; never returns.
-[[noreturn]] void become(int procs_fd, const char* path, char* const* arguments, const sigset_t* signals,
-                         int error_fd) {
-  int error = 0;
+[[noreturn]] void become(int procs_fd, const char* path, char** arguments, const sigset_t* signals, int error_fd) {
+  StartError error = {};
   if (::write(procs_fd, "0", 1) != 1) {
-    error = errno;
+    error = {errno, false};
   } else {
+    give_back_signals();
     ::sigprocmask(SIG_SETMASK, signals, nullptr);
-    ::execv(path, arguments);
-    error = errno;
+    ::execv(path, arguments + 1);
+    error = {errno, true};
+    if (errno == ENOEXEC && arguments[0] != nullptr) {
+      // A script without #!, as execvp(3) and every shell take it.
+      arguments[1] = const_cast<char*>(path);
+      ::execv(arguments[0], arguments);
+    }
   }
   [[maybe_unused]] const ssize_t told = ::write(error_fd, &error, sizeof(error));
   ::_exit(kExitRunFailure);
@@ -121,7 +141,7 @@ Result<void> Run::start(const Program& program, const OwnedCgroup& cgroup) {
   const UniqueFd error_in(ends[0]);
   UniqueFd error_out(ends[1]);
 
-  std::vector<char*> arguments;
+  std::vector<char*> arguments = {is_text(program.path) ? const_cast<char*>("/bin/sh") : nullptr};
   for (const std::string& argument : options_.run_command) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }
@@ -135,10 +155,15 @@ Result<void> Run::start(const Program& program, const OwnedCgroup& cgroup) {
     become(procs_fd.get(), program.path.c_str(), arguments.data(), &former_signals_, error_out.get());
   }
   error_out.reset();
-  int error = 0;
+  StartError error = {};
   if (::read(error_in.get(), &error, sizeof(error)) == sizeof(error)) {
     ::waitpid(child_, nullptr, 0);
-    return fail(error, fmt::format("cannot run {}", program.path));
+    if (!error.of_command) {
+      return fail(error.code, "cannot move the command into its cgroup",
+                  "a threaded cgroup takes no process: start snoop from another one");
+    }
+    exit_code_ = error.code == ENOENT ? kExitNotFound : kExitNotExecutable;
+    return fail(error.code, fmt::format("cannot run {}", program.path));
   }
   return {};
 }
@@ -244,7 +269,7 @@ Result<int> Run::run() {
 
   if (Result<void> ran = start(program, *cgroup); !ran) {
     log_error(ran.error());
-    return static_cast<int>(ran.error().code == ENOENT ? kExitNotFound : kExitNotExecutable);
+    return exit_code_;
   }
   Result<Timer> poll = Timer::create();
   if (!poll) {

@@ -5,6 +5,32 @@
 
 namespace snoop {
 
+namespace {
+
+struct TakenOver {
+  int signal;
+  void (*handler)(int);
+  struct sigaction former;
+};
+
+TakenOver taken_over[] = {{SIGPIPE, SIG_IGN, {}}, {SIGXFSZ, SIG_IGN, {}}, {SIGCHLD, SIG_DFL, {}}};
+
+}  // namespace
+
+void take_over_signals() {
+  for (TakenOver& taken : taken_over) {
+    struct sigaction action = {};
+    action.sa_handler = taken.handler;
+    ::sigaction(taken.signal, &action, &taken.former);
+  }
+}
+
+void give_back_signals() {
+  for (const TakenOver& taken : taken_over) {
+    ::sigaction(taken.signal, &taken.former, nullptr);
+  }
+}
+
 Result<std::unique_ptr<Signals>> Signals::watch(EventLoop& loop, std::initializer_list<int> signals, Handler handler) {
   sigset_t set = {};
   sigemptyset(&set);

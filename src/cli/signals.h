@@ -31,4 +31,11 @@ class Signals {
   Handler handler_;
 };
 
+/// Takes over what may be set otherwise by whoever started this process: a write
+/// that fails is an error and not the end (SIGPIPE, SIGXFSZ), children can be
+/// waited for (SIGCHLD).
+void take_over_signals();
+/// As it was before, for a program that is started. Async-signal-safe.
+void give_back_signals();
+
 }  // namespace snoop

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <spdlog/spdlog.h>
 
+#include <sys/eventfd.h>
 #include <cerrno>
+
 #include <csignal>
 #include <cstdio>
 
 #include "cli/commands.h"
 #include "cli/session.h"
-#include "cli/signals.h"
 #include "output/trace_line.h"
 #include "pipeline/path.h"
 
@@ -15,18 +16,33 @@ namespace snoop {
 
 namespace {
 
+/// Readable once a signal has asked for the end.
+int stop_fd = -1;
+
+void on_stop(int) {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t told = ::write(stop_fd, &one, sizeof(one));
+}
+
 Result<int> trace(const Options& options) {
   Result<EventLoop> loop = EventLoop::create();
   if (!loop) {
     return tl::unexpected(loop.error());
   }
-  Result<std::unique_ptr<Signals>> signals =
-      Signals::watch(*loop, {SIGINT, SIGTERM}, [&](const signalfd_siginfo&) { loop->stop(); });
-  if (!signals) {
-    return tl::unexpected(signals.error());
+  // Handlers, and no signalfd: a write to a pipe that nobody empties must end.
+  const UniqueFd stopped(::eventfd(0, EFD_CLOEXEC));
+  if (!stopped) {
+    return fail(errno, "eventfd");
   }
-  // A reader that went away (| head) is a normal end.
-  std::signal(SIGPIPE, SIG_IGN);
+  stop_fd = stopped.get();
+  if (Result<void> watched = loop->watch(stop_fd, [&] { loop->stop(); }); !watched) {
+    return tl::unexpected(watched.error());
+  }
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action = {};
+    action.sa_handler = on_stop;  // without SA_RESTART
+    ::sigaction(signal, &action, nullptr);
+  }
   int write_error = 0;
 
   const auto print = [&](const Access& access, const Container& container) {
@@ -59,8 +75,8 @@ Result<int> trace(const Options& options) {
     return tl::unexpected(ran.error());
   }
   (*session)->finish();
-  flush();
-  if (write_error != 0 && write_error != EPIPE) {
+  // A reader that went away (| head) is a normal end, and so is a signal.
+  if (write_error != 0 && write_error != EPIPE && write_error != EINTR) {
     return fail(write_error, "cannot write to stdout");
   }
   const Session::Totals totals = (*session)->totals();

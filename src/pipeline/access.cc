@@ -107,11 +107,14 @@ std::vector<std::string_view> open_mode_names(uint16_t kinds) {
   return names;
 }
 
-std::optional<std::string> LoaderNames::find(uint32_t target, pid_t pid, const std::string& executable) {
+std::optional<std::string> LoaderNames::find(uint32_t target, pid_t pid, const std::string& executable,
+                                             uint64_t loader_inode) {
+  bool is_own_root = false;
   if (pids_are_ours_) {
     UniqueFd root(::open(fmt::format("/proc/{}/root", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (root) {
       roots_[target] = std::move(root);
+      is_own_root = true;
     }
   }
   const auto held = roots_.find(target);
@@ -131,6 +134,14 @@ std::optional<std::string> LoaderNames::find(uint32_t target, pid_t pid, const s
   if (!name || name->empty()) {
     return std::nullopt;
   }
+  if (!is_own_root && loader_inode != 0) {
+    // The root of another process: it may have another executable of that name.
+    const Result<int> loader = open_in_root(held->second.get(), *name, O_PATH);
+    const UniqueFd loader_fd(loader ? *loader : -1);
+    if (!loader_fd || ::fstat(loader_fd.get(), &info) != 0 || info.st_ino != loader_inode) {
+      return std::nullopt;
+    }
+  }
   return std::move(*name);
 }
 
@@ -148,8 +159,14 @@ std::optional<Access> to_access(const Record& record, LoaderNames& loader_names)
     access.resolved = directory_of(record.resolved);
   }
   if (event.type == SNOOP_EVENT_ELF_INTERPRETER) {
-    const std::optional<std::string> name = loader_names.find(event.target, access.pid, directory_of(record.base));
-    access.path = name && name->front() == '/' ? normalise(*name) : usual_loader_name(access.resolved);
+    const std::optional<std::string> name =
+        loader_names.find(event.target, access.pid, directory_of(record.base), event.inode);
+    if (!name) {
+      access.path = usual_loader_name(access.resolved);
+    } else {
+      // A relative one begins where the program was started, which is not told.
+      access.path = name->front() == '/' ? normalise(*name) : access.resolved;
+    }
   } else {
     access.path = path_of(record, access);
   }

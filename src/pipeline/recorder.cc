@@ -47,10 +47,15 @@ void Recorder::add(const Access& access) {
   if (access.base_unknown) {
     container->base_unknown_here++;
   }
-  if (is_excluded(access.path, options_.exclude)) {
-    return;
+  std::string_view path = access.path;
+  if (is_excluded(path, options_.exclude)) {
+    // What is left out may lead to what is not: /proc/self/root/etc/passwd.
+    path = access.resolved;
+    if (path.empty() || is_excluded(path, options_.exclude)) {
+      return;
+    }
   }
-  AccessStore::Added added = container->files.add(access.path, access.resolved, access.seen);
+  AccessStore::Added added = container->files.add(path, access.resolved, access.seen);
   if (added == AccessStore::Added::kOtherFile && !is_excluded(access.resolved, options_.exclude)) {
     // One path, now another file: the second stands under its own name.
     added = container->files.add(access.resolved, access.resolved, access.seen);

@@ -75,6 +75,13 @@ void fill_rules(Rules& rules) {
         rule.extra = row.extra;
         rule.path2 = row.path2;
         rule.dirfd2 = row.dirfd2;
+        rule.result = SNOOP_NO_ARG;
+      }
+    }
+    for (const ResultRow& result : result_rows()) {
+      if (result.name == row.name && native_number(row) >= 0) {
+        rules[0][native_number(row)].result = result.argument;
+        rules[0][native_number(row)].result_words = static_cast<__u8>(result.size_bytes / 8);
       }
     }
   }

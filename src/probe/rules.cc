@@ -12,9 +12,20 @@ constexpr SyscallRow kRows[] = {
 #undef SNOOP_ROW
 };
 
+constexpr ResultRow kResults[] = {
+#if defined(__x86_64__)
+#define SNOOP_ROW(name, argument, x86_64, arm64) {#name, argument, x86_64},
+#else
+#define SNOOP_ROW(name, argument, x86_64, arm64) {#name, argument, arm64},
+#endif
+    SNOOP_RESULTS(SNOOP_ROW)
+#undef SNOOP_ROW
+};
+
 }  // namespace
 
 std::span<const SyscallRow> syscall_rows() { return kRows; }
+std::span<const ResultRow> result_rows() { return kResults; }
 
 #if defined(__x86_64__)
 int native_number(const SyscallRow& row) { return row.x86_64; }

@@ -26,6 +26,16 @@ struct SyscallRow {
 
 [[nodiscard]] std::span<const SyscallRow> syscall_rows();
 
+/// A row of SNOOP_RESULTS, for the architecture that this program was built for.
+struct ResultRow {
+  std::string_view name;
+  uint8_t argument;
+  /// 0: as many as the call returns.
+  uint16_t size_bytes;
+};
+
+[[nodiscard]] std::span<const ResultRow> result_rows();
+
 /// The row's number on the architecture that this program was built for.
 [[nodiscard]] int native_number(const SyscallRow& row);
 /// The number that its 32-bit programs use.

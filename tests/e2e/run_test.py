@@ -57,6 +57,15 @@ class ExitCode(Case):
                 self.assertEqual(result.returncode, 127, result.stderr)
                 self.assertIn(b"not found", result.stderr)
 
+    def test_script_without_an_interpreter(self):
+        result = self.snoop_run(str(self.script("exit 7\n", "plain")))
+        self.assertEqual(result.returncode, 7, result.stderr)
+
+    def test_children_that_nobody_waits_for(self):
+        ignored = harness.snoop("run", "--report", self.report_path, "--", "/bin/sh", "-c", "exit 5",
+                                preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.assertEqual(ignored.returncode, 5, ignored.stderr)
+
     def test_not_executable(self):
         plain = self.script("text", mode=0o644)
         no_interpreter = self.script("#!/no/such/interpreter\n", "lost")

@@ -196,6 +196,24 @@ TEST_F(PathTest, ChangeOfDirectoryInAChild) {
   EXPECT_EQ(accesses[0].path, path("link"));
 }
 
+TEST_F(PathTest, ChangeOfDirectoryWhileOutsideOfTheTarget) {
+  std::filesystem::create_directories("a");
+  std::filesystem::create_directories("b/only-b");
+  Capture& capture = start();
+  const std::string own = capture.tree().directory(*capture.tree().own()) + "/cgroup.procs";
+  const std::string target = capture.tree().directory(capture.cgroup().cgroup()) + "/cgroup.procs";
+  const auto accesses = capture.run([&] {
+    const int outside = ::open(own.c_str(), O_WRONLY);
+    const int inside = ::open(target.c_str(), O_WRONLY);
+    const bool good = ::chdir("a") == 0 && ::write(outside, "0", 1) == 1 && ::chdir("../b") == 0 &&
+                      ::write(inside, "0", 1) == 1 && ::chdir("only-b") == 0;
+    return good ? 0 : errno;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), Contains(path("b/only-b")));
+  EXPECT_THAT(paths_of(accesses), ::testing::Not(Contains(path("a/only-b"))));
+}
+
 TEST_F(PathTest, ChangeRoot) {
   std::filesystem::create_directories("jail/inside");
   write_file("jail/inside/name");
@@ -344,6 +362,41 @@ TEST_F(PathTest, ReadlinkOverItsOwnPathIsCounted) {
   EXPECT_EQ(capture.last_status(), 0);
   EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
   EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+TEST_F(PathTest, AnswerOverItsOwnPathIsCounted) {
+  write_file("name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    union {
+      struct stat info;
+      char path[sizeof(struct stat)];
+    } both = {};
+    std::strcpy(both.path, "name");
+    return ::syscall(SYS_newfstatat, AT_FDCWD, both.path, &both.info, 0) == 0 ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
+  EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+TEST_F(PathTest, AnswerBesideThePathIsNone) {
+  write_file("name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    struct {
+      char before[8];
+      struct stat info;
+      char behind[8];
+    } all = {"name", {}, "name"};
+    const bool good = ::syscall(SYS_newfstatat, AT_FDCWD, all.before, &all.info, 0) == 0 &&
+                      ::access(all.behind, F_OK) == 0 &&
+                      ::syscall(SYS_newfstatat, AT_FDCWD, all.behind, &all.info, 0) == 0;
+    return good ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), ElementsAre(path("name"), path("name")));
+  EXPECT_EQ(capture.stats().path_unreadable, 0U);
 }
 
 TEST_F(PathTest, BadDescriptorIsNoAccess) {

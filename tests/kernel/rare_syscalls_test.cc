@@ -2,10 +2,13 @@
 // Calls with a path that need more than a path to succeed: sockets, mounts,
 // handles, and what only a newer kernel has.
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/mount.h>
+#include <linux/seccomp.h>
 #include <sys/fanotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/quota.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,6 +20,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -217,7 +221,118 @@ TEST_F(MountTest, PivotRoot) {
   EXPECT_EQ(capture.stats().base_unknown, 0U);
 }
 
+TEST_F(MountTest, SourceOfABindMountMayBeRelative) {
+  std::filesystem::create_directory("from");
+  std::filesystem::create_directory("to");
+  Capture& capture = start();
+  const auto accesses = in_namespace([] { return ::mount("from", "to", nullptr, MS_BIND, nullptr) == 0 ? 0 : errno; });
+  ASSERT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), Contains(path("from")));
+}
+
+TEST_F(MountTest, AMountAtTheAddressOfAnother) {
+  constexpr int kMounts = 100;
+  Capture& capture = start();
+  const auto accesses = in_namespace([] {
+    for (int i = 0; i < kMounts; i++) {
+      const std::string name = "m" + std::to_string(i);
+      if (::mkdir(name.c_str(), 0755) != 0 || ::mount("tmpfs", name.c_str(), "tmpfs", 0, nullptr) != 0 ||
+          ::chdir(name.c_str()) != 0) {
+        return errno;
+      }
+      static_cast<void>(::access("x", F_OK));
+      if (::chdir("..") != 0 || ::umount2(name.c_str(), 0) != 0) {
+        return errno;
+      }
+    }
+    return 0;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  for (int i = 0; i < kMounts; i++) {
+    EXPECT_THAT(paths_of(accesses), Contains(path("m" + std::to_string(i) + "/x")));
+  }
+}
+
+TEST_F(MountTest, AMountThatWasMoved) {
+  std::filesystem::create_directories("above/before");
+  std::filesystem::create_directory("after");
+  Capture& capture = start();
+  const auto accesses = in_namespace([] {
+    if (::mount("tmpfs", "above/before", "tmpfs", 0, nullptr) != 0) {
+      return errno;
+    }
+    const int fd = ::open("above/before", O_PATH | O_DIRECTORY);
+    static_cast<void>(::faccessat(fd, "x", F_OK, 0));
+    if (::rename("above", "renamed") != 0) {
+      return errno;
+    }
+    static_cast<void>(::faccessat(fd, "x", F_OK, 0));
+    if (::mount("renamed/before", "after", nullptr, MS_MOVE, nullptr) != 0) {
+      return errno;
+    }
+    static_cast<void>(::faccessat(fd, "x", F_OK, 0));
+    return 0;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), Contains(path("above/before/x")));
+  EXPECT_THAT(paths_of(accesses), Contains(path("renamed/before/x")));
+  EXPECT_THAT(paths_of(accesses), Contains(path("after/x")));
+}
+
+TEST_F(MountTest, MountedNowhere) {
+  Capture& capture = start();
+  const auto accesses = in_namespace([] {
+    const long context = ::syscall(SYS_fsopen, "tmpfs", 0);
+    ::syscall(SYS_fsconfig, context, 6 /* FSCONFIG_CMD_CREATE */, nullptr, nullptr, 0);
+    const long mount = ::syscall(SYS_fsmount, context, 0, 0);
+    return mount >= 0 && ::openat(static_cast<int>(mount), "inside", O_CREAT | O_WRONLY, 0644) >= 0 ? 0 : errno;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), Not(Contains("/inside"))) << "there is no such path";
+  EXPECT_EQ(capture.stats().base_unknown, 1U);
+}
+
+TEST_F(MountTest, UnmountedUnderneath) {
+  // What runc does when it starts a container.
+  std::filesystem::create_directory("mnt");
+  Capture& capture = start();
+  in_namespace([] {
+    const bool good = ::mount("tmpfs", "mnt", "tmpfs", 0, nullptr) == 0 && ::chdir("mnt") == 0 &&
+                      ::umount2(".", MNT_DETACH) == 0 && ::chdir("/") == 0;
+    return good ? 0 : errno;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  EXPECT_EQ(capture.stats().base_unknown, 0U) << "nothing of an image was lost";
+}
+
 class RareTest : public KernelTest {};
+
+#if defined(__x86_64__)
+TEST_F(RareTest, TrappedBySeccompIsNoSuccess) {
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program = {4, code};
+    std::signal(SIGSYS, SIG_IGN);
+    struct sigaction action = {};
+    action.sa_handler = [](int) { ::_exit(0); };
+    ::sigaction(SIGSYS, &action, nullptr);
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+      return errno;
+    }
+    ::syscall(SYS_openat, AT_FDCWD, "never-there", O_RDONLY);
+    return 1;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(accesses, IsEmpty());
+}
+#endif
 
 TEST_F(RareTest, OpenByHandleHasThePathOfItsFile) {
   write_file("name");

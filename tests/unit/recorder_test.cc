@@ -105,6 +105,14 @@ TEST(Recorder, KeepsTheSecondFileOfAPathUnderItsOwnName) {
   EXPECT_EQ(container.losses.sum(), 0U);
 }
 
+TEST(Recorder, KeepsWhatAnExcludedNameLeadsTo) {
+  Recorder recorder({.exclude = {"/proc/"}, .max_files = 10});
+  recorder.add_container("a", 1, "/a", target(1));
+  recorder.add(access(1, "/proc/self/root/etc/passwd", "/etc/passwd"));
+  recorder.add(access(1, "/proc/self/status", "/proc/7/status"));
+  EXPECT_THAT(paths_of(*recorder.find(1)), ElementsAre("/etc/passwd"));
+}
+
 TEST(Recorder, DoesNotBringInExcludedFilesByAnotherName) {
   // /etc/mtab leads to another file in each process.
   Recorder recorder({.exclude = {"/proc/"}, .max_files = 2});

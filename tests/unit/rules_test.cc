@@ -120,8 +120,8 @@ TEST(Rules, ArgumentsAreThereAndDistinct) {
 
 TEST(Rules, OperationsHaveTheArgumentsTheyNeed) {
   const std::set<int> kWithoutPath = {SNOOP_OP_REBASE, SNOOP_OP_HANDLE};
-  const std::set<int> kWithExtra = {SNOOP_OP_OPEN, SNOOP_OP_OPENAT2, SNOOP_OP_READLINK,  SNOOP_OP_HANDLE,
-                                    SNOOP_OP_BIND, SNOOP_OP_CONNECT, SNOOP_OP_SOCKETCALL};
+  const std::set<int> kWithExtra = {SNOOP_OP_OPEN,    SNOOP_OP_OPENAT2,    SNOOP_OP_HANDLE, SNOOP_OP_BIND,
+                                    SNOOP_OP_CONNECT, SNOOP_OP_SOCKETCALL, SNOOP_OP_MOUNT};
   for (const SyscallRow& row : syscall_rows()) {
     EXPECT_GT(row.op, SNOOP_OP_NONE) << row.name;
     EXPECT_EQ(row.path == SNOOP_NO_ARG, kWithoutPath.contains(row.op)) << row.name;
