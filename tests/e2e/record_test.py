@@ -113,6 +113,19 @@ class Writing(harness.Case):
         self.assertEqual(report.files()[paths[1]]["access"], ["open"])
         self.assertNotIn("before capture started", " ".join(report["capture"]["not_seen"]))
 
+    def test_log_that_nobody_reads(self):
+        cgroup = self.cgroup()
+        path = self.scratch / "report.json"
+        process = subprocess.Popen([harness.SNOOP, "record", "--cgroup", cgroup.path, "--report", path],
+                                   env=harness.environment(), stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        self.assertIn(b"recording 1 cgroup", process.stderr.readline())
+        process.stderr.close()
+        harness.wait_for(path.exists, "the first report")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(harness.DEADLINE), 0)
+        self.assertTrue(harness.Report(path.read_bytes())["final"])
+
     def test_counts_repeats(self):
         cgroup = self.cgroup()
         worker = self.worker(cgroup)

@@ -4,6 +4,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -159,6 +160,16 @@ class Trace(harness.Case):
         self.assertEqual([line["path"] for line in self.parse(lines)], [path.decode() for path in paths[:3]])
         self.assertEqual(started.wait(), 0, started.log)
         self.assertNotIn("error", started.log)
+
+    def test_a_signal_ends_it_though_nobody_reads(self):
+        paths = self.make_files(50)
+        started = self.background("trace", "--cgroup", self.cgroup_.path, stdout=subprocess.PIPE)
+        started.wait_for_log("tracing ")
+        self.worker_.start_open(paths, times=1000000)
+        # It sleeps in a write to a pipe that is full.
+        stack = pathlib.Path(f"/proc/{started.pid}/wchan")
+        started.wait_for(lambda: "pipe" in stack.read_text(), "a full pipe")
+        self.assertEqual(started.stop(signal.SIGTERM), 0)
 
     def test_output_that_cannot_be_written(self):
         with open("/dev/full", "wb") as full:
