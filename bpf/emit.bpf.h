@@ -71,7 +71,6 @@ static __always_inline bool output(struct scratch *scratch, __u32 base_len, __u3
   event->time_ns = bpf_ktime_get_boot_ns();
   event->base_len = base_len;
   event->resolved_len = resolved_len;
-  event->reserved = 0;
   return bpf_ringbuf_output(&events, event, size, wakeup_flags(size)) == 0;
 }
 
@@ -179,6 +178,12 @@ static __always_inline struct scratch *start_access(__u32 which, const struct sn
   scratch->event.inode = 0;
   scratch->event.target = target->id;
   scratch->event.result = 0;
+  scratch->event.entry = 0;
+  scratch->event.root_inode = 0;
+  scratch->event.root_mount = 0;
+  scratch->event.fs_magic = 0;
+  scratch->event.mount_at = 0;
+  scratch->event.layer = SNOOP_LAYER_UNKNOWN;
   return scratch;
 }
 

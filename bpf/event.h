@@ -22,6 +22,7 @@ enum snoop_kind {
   SNOOP_KIND_CHANGE,      /* made, removed, renamed, or metadata changed */
   SNOOP_KIND_CONNECT,     /* socket connected or sent to */
   SNOOP_KIND_BASELINE,    /* open, mapped or running when capture began */
+  SNOOP_KIND_SYMLINK,     /* link walked on the way to another file; user space finds them */
   SNOOP_KIND_COUNT,
 };
 
@@ -41,6 +42,9 @@ enum snoop_event_type {
   SNOOP_EVENT_ACCESS = 1,
   SNOOP_EVENT_ELF_INTERPRETER, /* base: the executable; resolved: its loader */
   SNOOP_EVENT_CGROUP,          /* path: the new cgroup that became a target */
+  SNOOP_EVENT_CGROUP_GONE,     /* the cgroup `cgroup_id` was removed; `inode`: 1 if it was the target's top */
+  SNOOP_EVENT_MOVED,           /* the process `pid` was moved into the target, with what it has open */
+  SNOOP_EVENT_ROOT,            /* first process of the target with this root directory */
 };
 
 enum snoop_event_flag {
@@ -65,6 +69,15 @@ enum snoop_event_flag {
  * letter, or a path twice as long as PATH_MAX. */
 #define SNOOP_WALK_MAX 8192
 
+/* Where the opened file lies. What is not known is SNOOP_LAYER_UNKNOWN. */
+enum snoop_layer {
+  SNOOP_LAYER_UNKNOWN = 0,
+  SNOOP_LAYER_LOWER,  /* overlayfs: of a lower layer only */
+  SNOOP_LAYER_UPPER,  /* overlayfs: made at run time, no lower layer has it */
+  SNOOP_LAYER_COPIED, /* overlayfs: of a lower layer, changed at run time */
+  SNOOP_LAYER_PLAIN,  /* any other file system */
+};
+
 /*
  * One record of the ring buffer: this header, then three byte strings:
  *   path      path_len bytes, without NUL, as the program gave it
@@ -73,21 +86,27 @@ enum snoop_event_flag {
  *   resolved  resolved_len bytes: the same for the file that was opened
  */
 struct snoop_event {
-  __u32 size;      /* bytes, this header included */
-  __u16 type;      /* enum snoop_event_type */
-  __u16 flags;     /* enum snoop_event_flag */
-  __u64 time_ns;   /* CLOCK_BOOTTIME */
-  __u64 cgroup_id; /* inode number of the task's cgroup2 directory */
-  __u64 seen;      /* kinds, shifted by the outcome */
-  __u64 inode;     /* of the opened or executed file; 0: not known */
-  __u32 target;    /* struct snoop_target id */
-  __u32 pid;       /* process (thread group), in the initial pid namespace */
-  __u32 tid;       /* thread, likewise */
-  __s32 result;    /* what the call returned: 0 or more, or -errno */
+  __u32 size;       /* bytes, this header included */
+  __u16 type;       /* enum snoop_event_type */
+  __u16 flags;      /* enum snoop_event_flag */
+  __u64 time_ns;    /* CLOCK_BOOTTIME */
+  __u64 cgroup_id;  /* inode number of the task's cgroup2 directory */
+  __u64 seen;       /* kinds, shifted by the outcome */
+  __u64 inode;      /* of the opened or executed file; 0: not known */
+  __u64 entry;      /* number of the entry in `seen_paths`; 0: none */
+  __u64 root_inode; /* of the task's root directory */
+  __u32 root_mount; /* its mount, as STATX_MNT_ID gives it */
+  __u32 target;     /* struct snoop_target id */
+  __u32 pid;        /* process (thread group), in the initial pid namespace */
+  __u32 tid;        /* thread, likewise */
+  __s32 result;     /* what the call returned: 0 or more, or -errno */
+  __u32 fs_magic;   /* super block's s_magic of the opened file; 0: not known */
   __u16 path_len;
   __u16 base_len;
   __u16 resolved_len;
-  __u16 reserved;
+  __u16 mount_at; /* in resolved: bytes of the names below the file's mount; the rest is the mount point */
+  __u8 layer;     /* enum snoop_layer */
+  __u8 reserved[7];
 };
 
 /* A cgroup that is traced: the value of the map `cgroups`. */
@@ -120,11 +139,11 @@ struct snoop_global_stats {
 };
 
 #ifdef __cplusplus
-static_assert(sizeof(snoop_event) == 64, "shared with the kernel side");
+static_assert(sizeof(snoop_event) == 96, "shared with the kernel side");
 static_assert(sizeof(snoop_target) == 16, "shared with the kernel side");
 static_assert(sizeof(snoop_target_stats) == 40, "shared with the kernel side");
 #else
-_Static_assert(sizeof(struct snoop_event) == 64, "shared with user space");
+_Static_assert(sizeof(struct snoop_event) == 96, "shared with user space");
 _Static_assert(sizeof(struct snoop_target) == 16, "shared with user space");
 _Static_assert(sizeof(struct snoop_target_stats) == 40, "shared with user space");
 #endif

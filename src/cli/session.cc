@@ -240,6 +240,9 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
     on_new_cgroup(*record);
     return;
   }
+  if (record->event.type != SNOOP_EVENT_ACCESS && record->event.type != SNOOP_EVENT_ELF_INTERPRETER) {
+    return;
+  }
   const std::optional<Access> access = to_access(*record, loader_names_);
   if (!access) {
     return;

@@ -35,6 +35,7 @@ constexpr std::array kOtherKinds = {
     NamedKind{SNOOP_KIND_STAT, "stat"},         NamedKind{SNOOP_KIND_ACCESS, "access"},
     NamedKind{SNOOP_KIND_READLINK, "readlink"}, NamedKind{SNOOP_KIND_CHANGE, "change"},
     NamedKind{SNOOP_KIND_CONNECT, "connect"},   NamedKind{SNOOP_KIND_BASELINE, "baseline"},
+    NamedKind{SNOOP_KIND_SYMLINK, "symlink"},
 };
 static_assert(kOpenModes.size() + kOtherKinds.size() == SNOOP_KIND_COUNT);
 

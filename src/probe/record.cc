@@ -7,9 +7,7 @@ namespace snoop {
 
 namespace {
 
-bool is_known_type(uint16_t type) {
-  return type == SNOOP_EVENT_ACCESS || type == SNOOP_EVENT_ELF_INTERPRETER || type == SNOOP_EVENT_CGROUP;
-}
+bool is_known_type(uint16_t type) { return type >= SNOOP_EVENT_ACCESS && type <= SNOOP_EVENT_ROOT; }
 
 /// Names, none of them empty, each with a NUL.
 bool is_name_list(std::string_view names) {
@@ -38,6 +36,9 @@ std::optional<Record> decode(std::span<const std::byte> bytes) {
   record.path = data.substr(0, event.path_len);
   record.base = data.substr(event.path_len, event.base_len);
   record.resolved = data.substr(size_t{event.path_len} + event.base_len);
+  if (event.mount_at > event.resolved_len) {
+    return std::nullopt;
+  }
   if (record.path.find('\0') != std::string_view::npos || !is_name_list(record.base) ||
       !is_name_list(record.resolved)) {
     return std::nullopt;

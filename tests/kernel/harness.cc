@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -62,6 +63,9 @@ std::vector<Access> Capture::drain() {
     ASSERT_TRUE(record.has_value());
     if (record->event.type == SNOOP_EVENT_CGROUP) {
       adopted_.emplace_back(record->path, record->event.target);
+      return;
+    }
+    if (record->event.type != SNOOP_EVENT_ACCESS && record->event.type != SNOOP_EVENT_ELF_INTERPRETER) {
       return;
     }
     if (std::optional<Access> access = to_access(*record, loader_names_)) {
@@ -135,6 +139,23 @@ std::vector<std::string> kinds_of(const Access& access) {
     names.push_back("open:" + std::string(mode));
   }
   return names;
+}
+
+bool has_32bit_calls() {
+#if defined(__x86_64__)
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGSEGV, SIG_DFL);
+    long result = 20;  // getpid
+    asm volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
+    ::_exit(result == ::getpid() ? 0 : 1);
+  }
+  int status = 1;
+  ::waitpid(child, &status, 0);
+  return status == 0;
+#else
+  return false;
+#endif
 }
 
 void write_file(const std::string& path, const std::string& content, int mode) {

@@ -74,6 +74,9 @@ std::vector<std::string> paths_of(const std::vector<Access>& accesses);
 /// Kinds with any outcome, as names: "open", "stat", and "open:write".
 std::vector<std::string> kinds_of(const Access& access);
 
+/// Whether this kernel takes `int $0x80`: asked in a child, which it may kill.
+bool has_32bit_calls();
+
 void write_file(const std::string& path, const std::string& content = "x", int mode = 0644);
 
 }  // namespace snoop::testing

@@ -264,7 +264,7 @@ TEST(Kinds, AllFitIntoTheirPlace) { EXPECT_LE(int{SNOOP_KIND_COUNT}, 16) << "an 
 TEST(Kinds, HaveNames) {
   EXPECT_THAT(kind_names(0), IsEmpty());
   EXPECT_THAT(kind_names(0xFFFF), ElementsAre("open", "exec", "interpreter", "stat", "access", "readlink", "change",
-                                              "connect", "baseline"));
+                                              "connect", "baseline", "symlink"));
   EXPECT_THAT(kind_names((1 << SNOOP_KIND_READ) | (1 << SNOOP_KIND_WRITE)), ElementsAre("open"));
   EXPECT_THAT(kind_names(1 << SNOOP_KIND_PATH), ElementsAre("open"));
   EXPECT_THAT(kind_names(1 << SNOOP_KIND_CHANGE), ElementsAre("change"));
