@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "base/text.h"
 #include "output/atomic_file.h"
+#include "pipeline/completeness.h"
 #include "version.h"
 
 namespace snoop {
@@ -63,6 +63,14 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
   }
   self->reader_ = std::move(*reader);
   return session;
+}
+
+void Session::go_on_from(ReportContents former) {
+  ReportHeader here;
+  name_host(here);
+  boot_id_ = here.boot_id;
+  former_ = std::move(former);
+  mark_ended(*former_, tree_, boot_id_);
 }
 
 Result<snoop_target> Session::next_target() {
@@ -278,6 +286,11 @@ Container& Session::add_container(std::string name, const Cgroup& cgroup, const 
   Container& container = recorder_.add_container(std::move(name), cgroup.id, cgroup.path, target);
   container.image = options_.image;
   container.image_digest = options_.image_digest;
+  // Only first sights come here; how often the others were is not read yet.
+  container.counts_are_lower_bounds = true;
+  if (former_) {
+    snoop::go_on_from(*former_, container, boot_id_);
+  }
   return container;
 }
 
@@ -311,12 +324,8 @@ void Session::collect_stats() {
 
 ReportHeader Session::header(bool final) {
   ReportHeader header;
-  utsname system = {};
-  ::uname(&system);
   header.snoop_version = kVersion;
-  header.hostname = system.nodename;
-  header.kernel = system.release;
-  header.arch = system.machine;
+  name_host(header);
   header.tier = "tracepoint";
   header.not_seen = not_seen_;
   header.pod_name = options_.pod_name;
@@ -328,7 +337,15 @@ ReportHeader Session::header(bool final) {
   header.undecodable = undecodable_;
   header.skipped_runs = probe_.skipped_runs();
   header.targets_over_limit = probe_.global_stats().targets_over_limit;
+  if (former_) {
+    add_former(former_->header, header);
+  }
   return header;
+}
+
+void Session::put_report(std::FILE* stream, const ReportHeader& report_header) {
+  const std::vector<Container> none;
+  snoop::write_report(stream, report_header, recorder_.containers(), former_ ? former_->containers : none);
 }
 
 Result<void> Session::write_report(bool final) {
@@ -339,14 +356,13 @@ Result<void> Session::write_report(bool final) {
     if (!final) {
       return {};
     }
-    snoop::write_report(stdout, report_header, recorder_.containers());
+    put_report(stdout, report_header);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       return fail(errno, "cannot write the report to stdout");
     }
     return {};
   }
-  return write_atomically(
-      options_.report, [&](std::FILE* stream) { snoop::write_report(stream, report_header, recorder_.containers()); });
+  return write_atomically(options_.report, [&](std::FILE* stream) { put_report(stream, report_header); });
 }
 
 Result<void> Session::write_final_report() {
@@ -358,8 +374,7 @@ Result<void> Session::write_final_report() {
   const std::string instead = fmt::format("{}/snoop-report-{}.json",
                                           directory != nullptr && *directory != '\0' ? directory : "/tmp", ::getpid());
   const ReportHeader report_header = header(true);
-  const Result<void> saved = write_atomically(
-      instead, [&](std::FILE* stream) { snoop::write_report(stream, report_header, recorder_.containers()); });
+  const Result<void> saved = write_atomically(instead, [&](std::FILE* stream) { put_report(stream, report_header); });
   Error error = written.error();
   error.hint = saved ? fmt::format("the report is in {} instead", instead)
                      : fmt::format("and not in {} either: the report is lost", instead);
@@ -372,8 +387,8 @@ Session::Totals Session::totals() {
   totals.lost = undecodable_ + probe_.skipped_runs();
   for (const Container& container : recorder_.containers()) {
     totals.files += container.files.size();
-    totals.events += container.total_events;
-    totals.lost += container.losses.sum();
+    totals.events += container.all_events();
+    totals.lost += container.all_losses().sum();
   }
   return totals;
 }
@@ -381,8 +396,8 @@ Session::Totals Session::totals() {
 std::string Session::summary() {
   const Totals sums = totals();
   const size_t count = recorder_.containers().size();
-  return fmt::format("{} files of {} container{}, {} accesses, {} lost", sums.files, count, count == 1 ? "" : "s",
-                     sums.events, sums.lost);
+  return fmt::format("{} files of {} container{}, {} accesses, {} lost; {}", sums.files, count, count == 1 ? "" : "s",
+                     sums.events, sums.lost, completeness_text(recorder_.containers(), wall_now()));
 }
 
 void log_error(const Error& error) {

@@ -15,6 +15,15 @@
 
 namespace snoop {
 
+/// Where a file comes from.
+enum class FileOrigin : uint8_t {
+  kUnknown,
+  kImage,    ///< it is in the image, changed since or not
+  kWritten,  ///< made at run time, in the container's own layer
+  kVolume,   ///< of a volume or bind mount
+  kPseudo,   ///< made by the kernel: proc, sysfs, devtmpfs, ...
+};
+
 /// One use of one path.
 struct Access {
   /// As asked for, absolute and normalised, below the program's own root.
@@ -32,6 +41,9 @@ struct Access {
   WallTime time = 0;
   /// The path asked for could not be made absolute; `path` is where it led.
   bool base_unknown = false;
+  FileOrigin origin = FileOrigin::kUnknown;
+  /// Mount point of a volume or pseudo file system; empty: not known.
+  std::string mount;
 };
 
 /// Bits of enum snoop_kind with this outcome.
