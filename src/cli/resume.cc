@@ -26,8 +26,8 @@ std::string read_id(const char* path) {
   std::ifstream file(path);
   std::string id;
   std::getline(file, id);
-  const bool is_id = id.size() >= 32 && id.size() <= 36 &&
-                     id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+  const bool is_id =
+      id.size() >= 32 && id.size() <= 36 && id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
   return is_id ? id : std::string();
 }
 
@@ -124,8 +124,9 @@ Result<std::string> keep_aside(const std::string& path) {
     code = rename_to_new(path, kept);
   }
   if (code != 0) {
-    return fail(code, fmt::format("cannot keep {} aside as {}", path, kept),
-                "move it away, or name another file with --report: snoop overwrites no report that it cannot go on from");
+    return fail(
+        code, fmt::format("cannot keep {} aside as {}", path, kept),
+        "move it away, or name another file with --report: snoop overwrites no report that it cannot go on from");
   }
   sync_directory_of(path);
   return kept;

@@ -206,8 +206,8 @@ uint64_t get_seen(const Value& file) {
 
 FileOrigin get_origin(const Value& file) {
   const std::string& name = get(file, "origin", Value::Type::kText).text;
-  for (const FileOrigin origin : {FileOrigin::kUnknown, FileOrigin::kImage, FileOrigin::kWritten, FileOrigin::kVolume,
-                                  FileOrigin::kPseudo}) {
+  for (const FileOrigin origin :
+       {FileOrigin::kUnknown, FileOrigin::kImage, FileOrigin::kWritten, FileOrigin::kVolume, FileOrigin::kPseudo}) {
     if (origin_name(origin) == name) {
       return origin;
     }
@@ -422,7 +422,9 @@ class Builder {
   Builder(BoundedStream& stream, ReportContents& contents) : stream_(stream), contents_(contents) {}
 
   bool Null() { return add({}); }
-  bool Bool(bool flag) { return add({.type = Value::Type::kBool, .flag = flag, .text = {}, .items = {}, .members = {}}); }
+  bool Bool(bool flag) {
+    return add({.type = Value::Type::kBool, .flag = flag, .text = {}, .items = {}, .members = {}});
+  }
   bool Int(int) { return add_other(); }
   bool Int64(int64_t) { return add_other(); }
   bool Double(double) { return add_other(); }

@@ -32,6 +32,29 @@ TEST(Clock, WritesRfc3339) {
   }
 }
 
+TEST(Clock, ReadsWhatItWrites) {
+  for (const WallTime time : {WallTime{0}, 1'709'164'800 * kSecond, 4'102'444'799 * kSecond, 9'000'000'000 * kSecond}) {
+    for (const WallTime more : {0, 1, 999}) {
+      EXPECT_EQ(from_rfc3339(rfc3339(time + more * 1'000'000)), time + more * 1'000'000);
+    }
+    EXPECT_EQ(from_rfc3339(rfc3339_seconds(time + 999'999'999)), time);
+  }
+  for (const char* text :
+       {"", "2023-11-14", "2023-11-14T22:13:20", "2023-11-14T22:13:20.12Z", "2023-11-14 22:13:20Z",
+        "2023-02-29T00:00:00Z", "2023-13-01T00:00:00Z", "2023-01-01T24:00:00Z", "2023-01-01T00:60:00Z",
+        "2023-01-01T00:00:60Z", "1969-12-31T23:59:59Z", "2262-01-01T00:00:00Z", "2023-11-14T22:13:20.123z",
+        "2023-11-14T22:13:2xZ", "2023-11-14T22:13:20.123+0"}) {
+    EXPECT_EQ(from_rfc3339(text), std::nullopt) << text;
+  }
+}
+
+TEST(Clock, RoundsDownToMilliseconds) {
+  EXPECT_EQ(to_whole_milliseconds(1'999'999), 1'000'000);
+  EXPECT_EQ(to_whole_milliseconds(2'000'000), 2'000'000);
+  EXPECT_EQ(to_whole_milliseconds(-1), -1'000'000);
+  EXPECT_EQ(to_whole_milliseconds(0), 0);
+}
+
 TEST(Clock, IsUtcInAnyTimeZone) {
   ::setenv("TZ", "America/New_York", 1);
   ::tzset();

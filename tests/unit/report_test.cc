@@ -58,7 +58,8 @@ Container& add_container(Recorder& recorder, const std::string& path, uint32_t i
   snoop_target target = {};
   target.id = id;
   Container& container = recorder.add_container(path.substr(path.rfind('/') + 1), 100 + id, path, target);
-  container.observed_from = 500'000'000;
+  container.observed = {{500'000'000, kOngoing}};
+  container.discovery = Discovery(500'000'000);
   return container;
 }
 
@@ -73,7 +74,8 @@ std::vector<std::string> strings(const rapidjson::Value& list) {
 /// The file entry of a report on one path that was seen so.
 rapidjson::Document entry_for(uint64_t mask, const std::string& path = "/a", const std::string& resolved = {}) {
   Recorder recorder({.exclude = {}, .max_files = 10});
-  EXPECT_EQ(add_container(recorder, "/c").files.add(path, resolved, mask), AccessStore::Added::kNew);
+  EXPECT_EQ(add_container(recorder, "/c").files.add({.path = path, .resolved = resolved, .seen = mask}).outcome,
+            AccessStore::Outcome::kNew);
   rapidjson::Document document = parsed(header_of_test(), recorder.containers());
   rapidjson::Document entry;
   entry.CopyFrom(document["containers"][0]["files"][0], entry.GetAllocator());
@@ -86,7 +88,8 @@ TEST(Report, SaysWhatItWasMadeFrom) {
   container.image = "nginx:1.27";
   container.image_digest = "sha256:abc";
   container.total_events = 12;
-  ASSERT_EQ(container.files.add("/etc/nginx.conf", "", seen(SNOOP_KIND_READ)), AccessStore::Added::kNew);
+  ASSERT_EQ(container.files.add({.path = "/etc/nginx.conf", .resolved = "", .seen = seen(SNOOP_KIND_READ)}).outcome,
+            AccessStore::Outcome::kNew);
   ReportHeader header = header_of_test();
   header.not_seen = {"io_uring"};
   header.pod_name = "pod";
@@ -167,7 +170,8 @@ TEST(Report, IsSortedByBytes) {
   add_container(recorder, "/a/z", 2);
   add_container(recorder, "/a", 3);
   for (const char* path : {"/b", "/a/b", "/\xFF", "/a", "/a-b", "/B", "/\xC3\xA9"}) {
-    ASSERT_EQ(recorder.find(3)->files.add(path, "", 1), AccessStore::Added::kNew);
+    ASSERT_EQ(recorder.find(3)->files.add({.path = path, .resolved = "", .seen = 1}).outcome,
+              AccessStore::Outcome::kNew);
   }
   const rapidjson::Document document = parsed(header_of_test(), recorder.containers());
   EXPECT_STREQ(document["containers"][0]["cgroup_path"].GetString(), "/a");
@@ -204,7 +208,7 @@ TEST(Report, IsTheSameBytesForTheSameInput) {
       add_container(recorder, "/c" + std::to_string(id), id);
     }
     for (const Used& one : used) {
-      recorder.find(one.target)->files.add(one.path, "", one.seen);
+      recorder.find(one.target)->files.add({.path = one.path, .seen = one.seen});
     }
     const std::string bytes = bytes_of(header_of_test(), recorder.containers());
     if (first.empty()) {
@@ -310,7 +314,8 @@ TEST(Report, TellsWhatWasTriedFromWhatWorked) {
                true},
            Row{"everything",
                0xFFFF,
-               {"open", "exec", "interpreter", "stat", "access", "readlink", "change", "connect", "baseline"},
+               {"open", "exec", "interpreter", "stat", "access", "readlink", "change", "connect", "baseline",
+                "symlink"},
                {"read", "write", "create", "directory", "path"},
                {},
                true,
@@ -391,7 +396,8 @@ TEST(Report, LeavesErrorsOnTheStream) {
   Recorder recorder({.exclude = {}, .max_files = 10'000});
   Container& container = add_container(recorder, "/a");
   for (int i = 0; i < 2'000; i++) {
-    ASSERT_EQ(container.files.add("/some/file/" + std::to_string(i), "", 1), AccessStore::Added::kNew);
+    ASSERT_EQ(container.files.add({.path = "/some/file/" + std::to_string(i), .resolved = "", .seen = 1}).outcome,
+              AccessStore::Outcome::kNew);
   }
   write_report(full, header_of_test(), recorder.containers());
   EXPECT_TRUE(std::fflush(full) != 0 || std::ferror(full) != 0);

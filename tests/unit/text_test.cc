@@ -173,5 +173,18 @@ TEST(Text, PrintsNothingThatATerminalObeys) {
   }
 }
 
+TEST(Base64, IsReadAsItIsWritten) {
+  std::string bytes;
+  for (int i = 0; i < 300; i++) {
+    EXPECT_EQ(from_base64(to_base64(bytes)), bytes);
+    bytes += static_cast<char>(i * 37);
+  }
+  for (const char* text : {"a", "ab", "abc", "ab=c", "====", "a===", "ab==cdef", "ab c", "abc\n", "ab-_", "ab==ab=="}) {
+    EXPECT_EQ(from_base64(text), std::nullopt) << text;
+  }
+  EXPECT_EQ(from_base64("ab=="), std::nullopt) << "bits left over";
+  EXPECT_EQ(from_base64("aQ=="), "i");
+}
+
 }  // namespace
 }  // namespace snoop
