@@ -403,7 +403,7 @@ class BoundedStream {
     return in_.Tell() == before;
   }
 
-  void token_ended() { left_ = kMaxTokenBytes; }
+  void token_ended() { left_ = left_ == 0 ? 0 : kMaxTokenBytes; }
   [[nodiscard]] bool is_over_limit() const { return left_ == 0; }
 
  private:

@@ -217,7 +217,10 @@ class Report:
             of_all = sum(container["losses"][cause] for container in self.containers)
             if losses[cause] != of_all:
                 raise AssertionError(f"losses.{cause} is {losses[cause]}, but the containers say {of_all}")
-        order = [(unbytes(container, "cgroup_path"), container["cgroup_id"]) for container in self.containers]
+        if len(self.json["gaps"]) != min(self.json["runs"] - 1, 1000):
+            raise AssertionError(f"{self.json['runs']} runs, but {len(self.json['gaps'])} gaps")
+        order = [(unbytes(container, "cgroup_path"), container["cgroup_id"], container.get("image", ""),
+                  container.get("image_digest", "")) for container in self.containers]
         if order != sorted(set(order)):
             raise AssertionError("containers are not sorted, or one stands twice")
         for container in self.containers:
@@ -226,6 +229,18 @@ class Report:
                 raise AssertionError("files are not sorted, or one stands twice")
             if container["unique_files"] != len(paths):
                 raise AssertionError(f"unique_files is {container['unique_files']}, not {len(paths)}")
+            found = sum(file["found"] for file in container["files"])
+            if sum(container["discovery"]["new_files"]) != found:
+                raise AssertionError(f"{found} files were found, but the curve says {container['discovery']}")
+            if container["completeness"]["seen"] != sum(file["found"] and file["count"] > 0
+                                                        for file in container["files"]):
+                raise AssertionError("completeness.seen is not the number of files that were found and accessed")
+            for interval in container["observed"] + container["loss_windows"] + self.json["gaps"]:
+                if interval["from"] > interval["to"]:
+                    raise AssertionError(f"an interval ends before it begins: {interval}")
+            for file in container["files"]:
+                if file["first_seen"] > file["last_seen"]:
+                    raise AssertionError(f"last seen before it was first seen: {file}")
             for path in paths:
                 if b"\0" in path or path != normalise(path):
                     raise AssertionError(f"not an absolute and normalised path: {path!r}")
