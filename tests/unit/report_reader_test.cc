@@ -98,7 +98,9 @@ void fill(Sample& sample, uint32_t seed, uint32_t most_files = 200) {
       const auto origin = static_cast<FileOrigin>(number(5));
       const AccessStore::Added added =
           container.files.add({.path = path,
-                               .resolved = number(2) == 0 ? "" : number(2) == 0 ? path : "/" + bytes(12),
+                               .resolved = number(2) == 0   ? ""
+                                           : number(2) == 0 ? path
+                                                            : "/" + bytes(12),
                                .seen = seen | ((1ULL << number(SNOOP_KIND_COUNT)) << SNOOP_SEEN_SHIFT(number(4))),
                                .first_seen = time,
                                .last_seen = time + number(9) * kSecond,
@@ -179,9 +181,9 @@ TEST(ReportReader, SaysWhatIsWrong) {
   ASSERT_EQ(error_of(good), "none");
   EXPECT_THAT(error_of(""), HasSubstr("no JSON, or cut off"));
   EXPECT_THAT(error_of("snoop"), HasSubstr("no JSON, or cut off"));
-  for (const char* foreign : {"{}", "[]", "[{}]", "7", "null", "\"x\"", "{\"schema_version\": 1}", "{\"a\": {\"b\": [1]}}",
-                              "{\"schema_version\": \"1\", \"snoop_version\": \"1\"}", "{\"schema_version\": 0}",
-                              "{\"schema_version\": -1}", "{\"schema_version\": 1.5}"}) {
+  for (const char* foreign : {"{}", "[]", "[{}]", "7", "null", "\"x\"", "{\"schema_version\": 1}",
+                              "{\"a\": {\"b\": [1]}}", "{\"schema_version\": \"1\", \"snoop_version\": \"1\"}",
+                              "{\"schema_version\": 0}", "{\"schema_version\": -1}", "{\"schema_version\": 1.5}"}) {
     EXPECT_THAT(error_of(foreign), HasSubstr("no report of snoop")) << foreign;
   }
   EXPECT_THAT(error_of(with(good, "\"schema_version\": 1", "\"schema_version\": 2")), HasSubstr("newer"));
@@ -226,8 +228,10 @@ TEST(ReportReader, SaysWhatIsWrong) {
 
 TEST(ReportReader, PassesOverWhatItDoesNotKnow) {
   const std::string good = sample_bytes();
-  std::string more = with(good, "\"count\": 3", "\"count\": 3, \"more\": {\"files\": [{\"path\": 1}, [[]], 1.5e3, null]}");
-  more = with(more, "\"schema_version\": 1", "\"more\": [[{\"files\": [1]}], {\"containers\": [1]}], \"schema_version\": 1");
+  std::string more =
+      with(good, "\"count\": 3", "\"count\": 3, \"more\": {\"files\": [{\"path\": 1}, [[]], 1.5e3, null]}");
+  more = with(more, "\"schema_version\": 1",
+              "\"more\": [[{\"files\": [1]}], {\"containers\": [1]}], \"schema_version\": 1");
   const Result<ReportContents> contents = read_bytes(more);
   ASSERT_TRUE(contents) << contents.error().message();
   EXPECT_EQ(bytes_of(contents->header, contents->containers), good);

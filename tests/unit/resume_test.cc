@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/resume.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "output/atomic_file.h"
+#include "temp_dir.h"
+
+namespace snoop {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr WallTime kSecond = 1'000'000'000;
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(KeepAside, NeverReplacesAnything) {
+  const TempDir dir;
+  const std::string path = dir / "report.json";
+  std::vector<std::string> kept;
+  for (int i = 0; i < 4; i++) {
+    write_file(path, std::to_string(i));
+    const Result<std::string> moved = keep_aside(path);
+    ASSERT_TRUE(moved) << moved.error().message();
+    EXPECT_THAT(*moved, HasSubstr("report.json.kept-20"));
+    kept.push_back(*moved);
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+  for (size_t i = 0; i < kept.size(); i++) {
+    EXPECT_EQ(read_file(kept[i]), std::to_string(i));
+  }
+  EXPECT_EQ(keep_aside(path).error().code, ENOENT);
+}
+
+TEST(TakeUpReport, TakesOnlyFiles) {
+  const TempDir dir;
+  Options options;
+  for (const std::string& path : {std::string("-"), dir / "none", dir.path(), std::string("/dev/null")}) {
+    options.report = path;
+    const Result<std::optional<ReportContents>> former = take_up_report(options);
+    ASSERT_TRUE(former) << path;
+    EXPECT_FALSE(*former) << path;
+  }
+  ASSERT_EQ(::mkfifo((dir / "fifo").c_str(), 0600), 0);
+  options.report = dir / "fifo";
+  EXPECT_FALSE(*take_up_report(options));
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("fifo"));
+}
+
+class Takes : public testing::Test {
+ protected:
+  Takes() {
+    options_.report = dir_ / "report.json";
+    name_host(header_);
+    header_.snoop_version = "1";
+    header_.tier = "tracepoint";
+    header_.updated_at = 5 * kSecond;
+  }
+  void write() {
+    ASSERT_TRUE(write_atomically(options_.report,
+                                 [&](std::FILE* stream) { write_report(stream, header_, recorder_.containers()); }));
+  }
+  Container& container(const std::string& path, uint64_t id, WallTime to, const std::string& image = {}) {
+    snoop_target target = {};
+    target.id = static_cast<uint32_t>(recorder_.containers().size() + 1);
+    Container& made = recorder_.add_container(path, id, path, target);
+    made.image = image;
+    made.observed = {{0, to * kSecond}};
+    made.files.add({.path = "/of/" + std::to_string(id), .seen = 1});
+    return made;
+  }
+
+  TempDir dir_;
+  Options options_;
+  ReportHeader header_;
+  Recorder recorder_{{.exclude = {}, .max_files = 100}};
+};
+
+TEST_F(Takes, WhatThisHostWrote) {
+  write();
+  const Result<std::optional<ReportContents>> former = take_up_report(options_);
+  ASSERT_TRUE(former && *former);
+  EXPECT_EQ((*former)->header.updated_at, 5 * kSecond);
+  EXPECT_THAT(names_in(dir_.path()), ElementsAre("report.json"));
+}
+
+TEST_F(Takes, NothingOfAnotherHost) {
+  header_.hostname += "x";
+  write();
+  EXPECT_FALSE(*take_up_report(options_));
+  EXPECT_THAT(names_in(dir_.path()), ElementsAre(HasSubstr("report.json.kept-")));
+}
+
+TEST_F(Takes, TheContainerThatIsTheSame) {
+  container("/a", 1, 3);
+  container("/a", 2, 4);
+  container("/b", 3, 5, "image");
+  container("/c", 4, 5);
+  header_.boot_id = "01234567-89ab-cdef-0123-456789abcdef";
+  write();
+  ReportContents former = std::move(**take_up_report(options_));
+  Recorder recorder({.exclude = {}, .max_files = 100});
+  uint32_t id = 0;
+  const auto files_of = [&](const std::string& path, uint64_t cgroup_id, const std::string& image,
+                            const std::string& boot_id) {
+    snoop_target target = {};
+    target.id = ++id;
+    Container& made = recorder.add_container(path, cgroup_id, path, target);
+    made.image = image;
+    go_on_from(former, made, boot_id);
+    return made.files.size() == 0 ? std::string() : std::string(made.files.entries()[0].path());
+  };
+  EXPECT_EQ(files_of("/b", 3, "", header_.boot_id), "") << "another image";
+  EXPECT_EQ(files_of("/d", 4, "", header_.boot_id), "") << "another cgroup";
+  EXPECT_EQ(files_of("/a", 1, "", header_.boot_id), "/of/1") << "the very cgroup";
+  EXPECT_EQ(files_of("/a", 1, "", "another"), "/of/2");
+  EXPECT_EQ(files_of("/a", 1, "", "another"), "") << "taken already";
+  EXPECT_EQ(files_of("/b", 9, "image", "another"), "/of/3") << "made anew";
+  ASSERT_EQ(former.containers.size(), 1U);
+  EXPECT_EQ(former.containers[0].cgroup_path, "/c");
+
+  mark_ended(former, CgroupTree("/nowhere"), header_.boot_id);
+  EXPECT_EQ(former.containers[0].ended_at, 5 * kSecond);
+}
+
+TEST_F(Takes, TheLostPathOnlyInTheSameBoot) {
+  container("", 7, 3);
+  header_.boot_id = "01234567-89ab-cdef-0123-456789abcdef";
+  write();
+  for (const bool same : {false, true}) {
+    ReportContents former = std::move(**take_up_report(options_));
+    Recorder recorder({.exclude = {}, .max_files = 100});
+    snoop_target target = {};
+    target.id = 1;
+    Container& made = recorder.add_container("x", 7, "", target);
+    go_on_from(former, made, same ? header_.boot_id : "another");
+    EXPECT_EQ(made.files.size(), same ? 1U : 0U);
+  }
+}
+
+TEST(AddFormer, UnitesHeaders) {
+  ReportHeader former;
+  former.runs = 3;
+  former.started_at = 1 * kSecond;
+  former.updated_at = 5 * kSecond;
+  former.gaps = {{2 * kSecond, 3 * kSecond}};
+  former.not_seen = {"a", "b"};
+  former.undecodable = 1;
+  former.targets_over_limit = 2;
+  ReportHeader header;
+  header.started_at = 9 * kSecond;
+  header.not_seen = {"b", "c"};
+  header.undecodable = 4;
+  add_former(former, header);
+  EXPECT_EQ(header.runs, 4U);
+  EXPECT_EQ(header.started_at, kSecond);
+  ASSERT_EQ(header.gaps.size(), 2U);
+  EXPECT_EQ(header.gaps[1].from, 5 * kSecond);
+  EXPECT_EQ(header.gaps[1].to, 9 * kSecond);
+  EXPECT_THAT(header.not_seen, ElementsAre("b", "c", "a"));
+  EXPECT_EQ(header.undecodable, 5U);
+  EXPECT_EQ(header.targets_over_limit, 2U);
+  ReportHeader set_back;
+  set_back.started_at = 0;
+  add_former(former, set_back);
+  EXPECT_EQ(set_back.gaps[1].to, 5 * kSecond) << "a gap, whose length is not known";
+}
+
+}  // namespace
+}  // namespace snoop
