@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "cli/signals.h"
+#include "pipeline/completeness.h"
 
 namespace snoop {
 
@@ -27,13 +28,16 @@ Result<int> record(const Options& options) {
   }
   std::unique_ptr<Session> session;
 
+  const auto summary = [&] {
+    return session->summary() + "; " + completeness_text(session->recorder().containers(), wall_now());
+  };
   const auto report_now = [&] {
     const Result<void> written = session->write_report(false);
     if (!written) {
       log_error(written.error());
       spdlog::warn("an earlier report there stays as it is; trying again");
     } else {
-      spdlog::debug("report written: {}", session->summary());
+      spdlog::debug("report written: {}", summary());
     }
     timer->start(written ? options.interval : std::min(options.interval, kRetry));
   };
@@ -88,7 +92,7 @@ Result<int> record(const Options& options) {
     log_error(ran.error());
   }
   session->finish();
-  spdlog::info("{}", session->summary());
+  spdlog::info("{}", summary());
   if (Result<void> written = session->write_final_report(); !written) {
     return tl::unexpected(written.error());
   }

@@ -13,7 +13,6 @@
 
 #include "base/text.h"
 #include "output/atomic_file.h"
-#include "pipeline/completeness.h"
 #include "version.h"
 
 namespace snoop {
@@ -396,8 +395,8 @@ Session::Totals Session::totals() {
 std::string Session::summary() {
   const Totals sums = totals();
   const size_t count = recorder_.containers().size();
-  return fmt::format("{} files of {} container{}, {} accesses, {} lost; {}", sums.files, count, count == 1 ? "" : "s",
-                     sums.events, sums.lost, completeness_text(recorder_.containers(), wall_now()));
+  return fmt::format("{} files of {} container{}, {} accesses, {} lost", sums.files, count, count == 1 ? "" : "s",
+                     sums.events, sums.lost);
 }
 
 void log_error(const Error& error) {

@@ -278,14 +278,17 @@ class Reported(Case):
         self.scratch.chmod(0o755)
         result = self.snoop_run("/usr/bin/python3", "-c", code)
         self.assertEqual(result.returncode, 0, result.stderr)
-        files = {path: {key: value for key, value in file.items() if key != "path"}
+        kept = ("access", "open_modes", "found", "succeeded", "missing", "refused", "refused_open_modes", "failed")
+        files = {path: {key: value for key, value in file.items() if key in kept}
                  for path, file in self.report().files().items()}
         here = os.fsencode(self.scratch)
         self.assertEqual(files[here + b"/missing"], {"access": ["stat"], "found": False})
         self.assertEqual(files[here + b"/file/below"], {"access": ["stat"], "found": False})
-        self.assertEqual(files[here + b"/locked"], {"access": ["stat"], "found": True, "refused": ["open"]})
+        self.assertEqual(files[here + b"/locked"], {"access": ["stat"], "found": True, "refused": ["open"],
+                                                    "refused_open_modes": ["read"]})
         self.assertEqual(files[here + b"/file"], {"access": ["open", "readlink"], "open_modes": ["read"], "found": True,
-                                                  "succeeded": False, "refused": ["open"]})
+                                                  "succeeded": False, "refused": ["open"],
+                                                  "refused_open_modes": ["read"], "failed": ["readlink"]})
 
     def test_resolved(self):
         (self.scratch / "real").mkdir()
@@ -301,8 +304,15 @@ class Reported(Case):
         report = self.report()
         started, updated = (harness.seconds(report[key]) for key in ("started_at", "last_updated_at"))
         self.assertTrue(before - 0.002 <= started and started + 0.2 <= updated <= time.time(), (before, started, updated))
-        self.assertEqual(report["host"], dict(zip(("hostname", "kernel", "arch"),
-                                                  (os.uname().nodename, os.uname().release, os.uname().machine))))
+        host = dict(report["host"])
+        try:
+            machine_id = pathlib.Path("/etc/machine-id").read_text().strip() or None
+        except FileNotFoundError:
+            machine_id = None
+        self.assertEqual(host.pop("machine_id", None), machine_id)
+        self.assertEqual(host.pop("boot_id"), pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        self.assertEqual(host, dict(zip(("hostname", "kernel", "arch"),
+                                        (os.uname().nodename, os.uname().release, os.uname().machine))))
 
 
 if __name__ == "__main__":
