@@ -351,7 +351,7 @@ class Recorder(Background):
         super().__init__(scratch, "record", "--report", self.report_path, f"--interval={interval}", *args, **options)
 
     def wait_until_ready(self):
-        self.wait_for(lambda: self.version() != self.former, "the first report")
+        self.wait_for(lambda: self.version() not in (None, self.former), "the first report")
         return self
 
     def version(self):
