@@ -89,6 +89,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   remember_cwd(fs);
   place_of_root(&scratch->access.root, fs);
   image = bprm->file;
+  announce_root(scratch);
   is_script = bprm->interp != bprm->filename;
   fdpath = bprm->fdpath;
 
@@ -118,12 +119,12 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   /* The new program starts in its loader, if it has one. */
   regs = (const struct pt_regs *)bpf_task_pt_regs(task);
   bpf_find_vma(task, user_ip(regs), on_vma, &loader, 0);
-  if (loader && BPF_CORE_READ(loader, f_inode) != BPF_CORE_READ(image, f_inode)) {
+  if (loader && inode_of_mapped(loader) != BPF_CORE_READ(image, f_inode)) {
     count_event(scratch);
     scratch->event.type = SNOOP_EVENT_ELF_INTERPRETER;
     scratch->event.flags = SNOOP_FLAG_RELATIVE;
     place_of_file(&scratch->access.base, image);
-    set_file(scratch, loader);
+    set_mapped_file(scratch, loader);
     set_path_len(scratch, 0);
     emit_access(SCRATCH_EXEC);
   }

@@ -214,9 +214,34 @@ static __always_inline bool socket_path(struct access *access, const struct pt_r
   return true;
 }
 
+/* A root directory that a task has given itself just now, before it starts
+ * anything there: a container's is held before its own program runs. */
+static __always_inline void learn_root(struct fs_struct *fs, const struct snoop_target *target, __u64 cgroup_id)
+{
+  struct scratch *scratch = start_access(SCRATCH_FILE, target, cgroup_id);
+
+  if (!scratch)
+    return;
+  place_of_root(&scratch->access.root, fs);
+  announce_root(scratch);
+}
+
 static __always_inline __s32 dirfd_arg(const struct pt_regs *regs, int abi, __u8 arg)
 {
   return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)syscall_arg(regs, abi, arg);
+}
+
+/* Whether the call did not follow a link that the path ends with. `flags`: of an open. */
+static __always_inline bool is_nofollow(const struct pt_regs *regs, int abi,
+                                        const volatile struct snoop_syscall_rule *rule, __u64 flags)
+{
+  switch (rule->follow) {
+  case SNOOP_FOLLOW_NEVER: return true;
+  case SNOOP_FOLLOW_UNLESS_TOLD: return syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_NOFOLLOW;
+  case SNOOP_FOLLOW_IF_TOLD: return !(syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_FOLLOW);
+  case SNOOP_FOLLOW_OPEN: return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+  default: return false;
+  }
 }
 
 SEC("tp_btf/sys_exit")
@@ -248,8 +273,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   if (!op || is_no_access(ret))
     return 0;
   if (op == SNOOP_OP_REBASE) {
-    if (ret >= 0)
+    if (ret >= 0) {
       remember_cwd(task->fs);
+      learn_root(task->fs, target, cgroup_id);
+    }
     return 0;
   }
   if (op == SNOOP_OP_EXEC && ret >= 0)
@@ -318,10 +345,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
      * its result should be (syscall_rollback); nothing was opened then. */
     if (!file && (__u64)ret == number)
       return 0;
-    /* With O_TMPFILE the path is that of the directory. A file that was made
-     * just now is no other each time: it is known by its name. */
+    /* With O_TMPFILE the path is that of the directory. */
     if (file && !(flags & O_TMPFILE_ONLY)) {
       if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED) {
+        set_created_file(scratch, file);
         kinds |= KIND(CREATE);
       } else {
         set_file(scratch, file);
@@ -330,6 +357,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
       }
     }
   }
+  if (is_nofollow(regs, abi, rule, flags))
+    scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
   outcome = outcome_of(ret);
   if (ret > 0 && (__u64)ret == number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
     outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
@@ -338,11 +367,13 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   on_path(SCRATCH_SYSCALL, op);
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
     remember_cwd(task->fs); /* pivot_root, which counts as chroot, moves it */
+  if (op == SNOOP_OP_CHROOT && ret == 0)
+    learn_root(task->fs, target, cgroup_id);
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = syscall_arg(regs, abi, rule->path2);
     scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd2);
     scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(flags & (MS_BIND | MS_MOVE));
-    scratch->event.flags = 0;
+    scratch->event.flags &= SNOOP_FLAG_NOFOLLOW;
     on_path(SCRATCH_SYSCALL, op);
   }
   return 0;

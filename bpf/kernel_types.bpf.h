@@ -20,6 +20,7 @@ struct qstr {
 
 struct super_block {
   __u32 s_dev;
+  unsigned long s_magic;
 };
 
 struct inode {
@@ -51,6 +52,7 @@ struct mount {
   struct dentry *mnt_mountpoint;
   struct vfsmount mnt;
   struct mnt_namespace *mnt_ns;
+  int mnt_id;
 };
 
 struct path {
@@ -67,6 +69,12 @@ struct file {
   struct path f_path;
   struct inode *f_inode;
   unsigned int f_mode;
+};
+
+/* A file of a lower file system that another one has opened (6.5); from 6.8 on
+ * with the path that the user knows it by (include/linux/fs.h). */
+struct backing_file {
+  struct path user_path;
 };
 
 struct fdtable {

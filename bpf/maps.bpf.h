@@ -19,6 +19,10 @@ const volatile __u64 cfg_wakeup_bytes = 65536;
 
 /* snoop's own process, in the initial pid namespace. */
 __u32 self_pid = 0;
+/* FMODE_BACKING of include/linux/fs.h, which 6.14 has moved. */
+__u32 fmode_backing = 0;
+/* What identify() has found out. */
+__u64 identified = 0;
 /* User space sets it before it sleeps; whoever wakes it takes it back. */
 __u32 reader_waits = 0;
 struct snoop_global_stats global_stats = {};
@@ -60,8 +64,24 @@ struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 131072);
   __type(key, struct seen_key);
-  __type(value, __u64); /* mask, as in snoop_event.seen */
+  __type(value, struct snoop_seen);
 } seen_paths SEC(".maps");
+
+/* Number of the next entry of `seen_paths`; 0 is none. */
+__u64 next_entry = 1;
+
+/* Root directories that user space was told of, so that it may hold them. */
+struct root_key {
+  __u64 root; /* its identity */
+  __u64 target;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 4096);
+  __type(key, struct root_key);
+  __type(value, __u8);
+} known_roots SEC(".maps");
 
 /* fs_struct -> its working directory, for the exit of a chdir, when it is
  * another one already. The pointers are compared with `check`, never trusted. */
@@ -90,9 +110,10 @@ struct place {
 
 /* One path of one access, while it is worked on. */
 struct access {
-  struct place base; /* of a relative path */
-  struct place root; /* where base and resolved end */
-  struct file *file; /* what it led to; NULL: not known */
+  struct place base;   /* of a relative path */
+  struct place root;   /* where base and resolved end */
+  struct file *file;   /* what it led to; NULL: not known */
+  struct inode *inode; /* of that file */
   __u64 device;
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
@@ -103,6 +124,7 @@ struct access {
   bool absolute_only;   /* what is not absolute is no path */
   bool named_by_file;   /* there is no path but that of the file */
   bool may_be_nameless; /* and if there is none either, it is nothing to report */
+  bool mapped;          /* the file is that of a mapping, not of a descriptor */
   bool uncached;        /* has no identity that a later access could be compared with */
 };
 
@@ -123,7 +145,14 @@ struct scratch {
 
 /* One for each program: a program does not run twice on one CPU at a time, but
  * where it can be preempted another may run in between. */
-enum { SCRATCH_SYSCALL = 0, SCRATCH_EXEC = 1, SCRATCH_CGROUP = 2, SCRATCH_BASELINE = 3, SCRATCH_COUNT = 4 };
+enum {
+  SCRATCH_SYSCALL = 0,
+  SCRATCH_EXEC,
+  SCRATCH_CGROUP,
+  SCRATCH_BASELINE,
+  SCRATCH_FILE,
+  SCRATCH_COUNT,
+};
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
@@ -76,6 +77,12 @@ void fill_rules(Rules& rules) {
         rule.path2 = row.path2;
         rule.dirfd2 = row.dirfd2;
         rule.result = SNOOP_NO_ARG;
+        for (const FollowRow& follow : follow_rows()) {
+          if (follow.name == row.name) {
+            rule.follow = follow.follow;
+            rule.follow_arg = follow.argument;
+          }
+        }
       }
     }
     for (const ResultRow& result : result_rows()) {
@@ -85,6 +92,15 @@ void fill_rules(Rules& rules) {
       }
     }
   }
+}
+
+/// Runs a program of the kind raw_tp here and now; false: the kernel did not.
+bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
+  bpf_test_run_opts run = {};
+  run.sz = sizeof(run);
+  run.ctx_in = arguments.data();
+  run.ctx_size_in = sizeof(arguments);
+  return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0;
 }
 
 uint64_t recursion_misses(const bpf_program* program) {
@@ -149,9 +165,8 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   }
 
   // Which process snoop is, as the kernel counts, from whatever pid namespace.
-  bpf_test_run_opts run = {};
-  run.sz = sizeof(run);
-  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton.progs.learn_self), &run) != 0) {
+  const UniqueFd path_fd(::open("/", O_PATH | O_CLOEXEC));
+  if (!run_once(skeleton.progs.learn_self, {static_cast<uint64_t>(path_fd.get())})) {
     skeleton.bss->self_pid = static_cast<__u32>(::getpid());
   }
 
@@ -214,6 +229,44 @@ Result<void> Probe::scan_baseline() {
     }
   }
   return {};
+}
+
+void Probe::ask_file(int fd, int root_fd, uint32_t target, uint64_t number) {
+  static_cast<void>(
+      run_once(skeleton_->progs.ask_file, {static_cast<uint64_t>(fd), static_cast<uint64_t>(root_fd), target, number}));
+}
+
+uint64_t Probe::identity_of(int directory_fd) const {
+  return run_once(skeleton_->progs.identify, {static_cast<uint64_t>(directory_fd)}) ? skeleton_->bss->identified : 0;
+}
+
+void Probe::for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const {
+  struct Key {
+    uint64_t hash[2];
+  };
+  constexpr __u32 kBatch = 4096;
+  const int map = bpf_map__fd(skeleton_->maps.seen_paths);
+  std::vector<Key> keys(kBatch);
+  std::vector<snoop_seen> values(kBatch);
+  __u32 position = 0;
+  bool first = true;
+  while (true) {
+    __u32 next = 0;
+    __u32 count = kBatch;
+    const int result =
+        bpf_map_lookup_batch(map, first ? nullptr : &position, &next, keys.data(), values.data(), &count, nullptr);
+    if (result != 0 && errno != ENOENT) {
+      return;
+    }
+    for (__u32 i = 0; i < count; i++) {
+      visitor(values[i]);
+    }
+    if (result != 0) {
+      return;
+    }
+    position = next;
+    first = false;
+  }
 }
 
 size_t Probe::traced_cgroups() const {

@@ -50,6 +50,16 @@ class Probe {
   /// Sends a record for each file that a process of a target has open or mapped
   /// now. After attach() and add_cgroup(), so that nothing falls in between.
   [[nodiscard]] Result<void> scan_baseline();
+  /// Has a record of type SNOOP_EVENT_FILE sent about a file that is open here, as
+  /// a process sees it whose root directory is `root_fd`. `number` comes back as
+  /// snoop_event.entry. No record comes if the file is not below that root.
+  void ask_file(int fd, int root_fd, uint32_t target, uint64_t number);
+  /// A number that no other directory has while this one exists; the same as
+  /// snoop_event.root of a process that has it as its root. 0: not to be had.
+  [[nodiscard]] uint64_t identity_of(int directory_fd) const;
+  /// Of each entry in the kernel's memory of what was seen: how often it was seen
+  /// again.
+  void for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const;
   /// A target set aside for the next cgroup made below an adopting one.
   [[nodiscard]] Result<void> add_free_target(const snoop_target& target);
 
