@@ -237,6 +237,7 @@ __noinline int emit_access(__u32 which)
   if (!output(scratch, base_len, resolved_len)) {
     /* Not remembered: the next use of this path tries again. */
     stats->ring_full++;
+    __sync_fetch_and_add(&global_stats.ring_full, 1);
     return 0;
   }
   if (access->uncached)

@@ -146,6 +146,7 @@ struct snoop_target_stats {
 /* Counted in the kernel for all targets. */
 struct snoop_global_stats {
   __u64 targets_over_limit; /* new cgroups that no free target was left for */
+  __u64 ring_full;          /* of all targets: tells that something was lost just now */
 };
 
 #ifdef __cplusplus

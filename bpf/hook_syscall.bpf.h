@@ -172,16 +172,32 @@ static __always_inline void read_msg_name(struct msg_name *name, __u64 from, int
 }
 
 /*
- * Where the path of a socket address begins and how long it can be; false: the
- * call has no address, or one that is no path (abstract ones begin with a NUL,
- * so they look like an empty path later on).
+ * Where the path of a socket address begins and how long it can be; false: there
+ * is no address, or one that is no path (abstract ones begin with a NUL, so they
+ * look like an empty path later on).
  */
+static __always_inline bool set_socket_path(struct access *access, const struct msg_name *name)
+{
+  __u32 length = name->length;
+  __u16 family = 0;
+
+  if (!name->address || length <= sizeof(family))
+    return false;
+  bpf_probe_read_user(&family, sizeof(family), (const void *)name->address);
+  if (family != AF_UNIX)
+    return false;
+  length -= sizeof(family);
+  access->user_path = name->address + sizeof(family);
+  access->max_len = length < UNIX_PATH_MAX ? length : UNIX_PATH_MAX;
+  return true;
+}
+
+/* The same of a call with one address, or the first one. */
 static __always_inline bool socket_path(struct access *access, const struct pt_regs *regs, int abi, __u32 *op,
                                         const volatile struct snoop_syscall_rule *rule)
 {
   struct msg_name name = {};
   __u64 first = syscall_arg(regs, abi, rule->path);
-  __u16 family = 0;
 
   if (*op == SNOOP_OP_SOCKETCALL) {
     __u32 args[6] = {};
@@ -197,21 +213,38 @@ static __always_inline bool socket_path(struct access *access, const struct pt_r
       name.length = call == SYS_SENDTO ? args[5] : args[2];
     }
     *op = call == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
-  } else if (*op == SNOOP_OP_SENDMSG) {
+  } else if (*op == SNOOP_OP_SENDMSG || *op == SNOOP_OP_SENDMMSG) {
     read_msg_name(&name, first, abi);
   } else {
     name.address = first;
     name.length = syscall_arg(regs, abi, rule->extra);
   }
-  if (!name.address || name.length <= sizeof(family))
-    return false;
-  bpf_probe_read_user(&family, sizeof(family), (const void *)name.address);
-  if (family != AF_UNIX)
-    return false;
-  name.length -= sizeof(family);
-  access->user_path = name.address + sizeof(family);
-  access->max_len = name.length < UNIX_PATH_MAX ? name.length : UNIX_PATH_MAX;
-  return true;
+  return set_socket_path(access, &name);
+}
+
+/* struct mmsghdr and struct compat_mmsghdr: a struct msghdr and its result. */
+#define MMSGHDR_SIZE 64
+#define COMPAT_MMSGHDR_SIZE 32
+
+struct messages {
+  __u64 first; /* user address of the first struct mmsghdr */
+  int abi;
+};
+
+static long on_next_message(__u32 index, struct messages *messages)
+{
+  struct scratch *scratch = scratch_of(SCRATCH_SYSCALL);
+  __u32 size = messages->abi == ABI_NATIVE ? MMSGHDR_SIZE : COMPAT_MMSGHDR_SIZE;
+  struct msg_name name = {};
+
+  if (!scratch)
+    return 1;
+  read_msg_name(&name, messages->first + (__u64)(index + 1) * size, messages->abi);
+  if (set_socket_path(&scratch->access, &name)) {
+    scratch->event.flags = 0;
+    on_path(SCRATCH_SYSCALL, SNOOP_OP_CONNECT);
+  }
+  return 0;
 }
 
 /* A root directory that a task has given itself just now, before it starts
@@ -321,8 +354,9 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   case SNOOP_OP_BIND:
   case SNOOP_OP_CONNECT:
   case SNOOP_OP_SENDMSG:
+  case SNOOP_OP_SENDMMSG:
   case SNOOP_OP_SOCKETCALL:
-    if (!socket_path(&scratch->access, regs, abi, &op, rule))
+    if (!socket_path(&scratch->access, regs, abi, &op, rule) && op != SNOOP_OP_SENDMMSG)
       return 0;
     kinds = op == SNOOP_OP_BIND ? KIND(CHANGE) : KIND(CONNECT);
     break;
@@ -365,6 +399,11 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
 
   on_path(SCRATCH_SYSCALL, op);
+  if (op == SNOOP_OP_SENDMMSG && ret > 1) {
+    struct messages messages = {.first = syscall_arg(regs, abi, rule->path), .abi = abi};
+
+    bpf_loop(ret - 1, on_next_message, &messages, 0);
+  }
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
     remember_cwd(task->fs); /* pivot_root, which counts as chroot, moves it */
   if (op == SNOOP_OP_CHROOT && ret == 0)

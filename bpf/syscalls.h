@@ -34,6 +34,7 @@ enum snoop_syscall_op {
   SNOOP_OP_BIND,       /* path: a socket address; extra: its length */
   SNOOP_OP_CONNECT,    /* the same, of a socket that is there */
   SNOOP_OP_SENDMSG,    /* path: struct msghdr with the address */
+  SNOOP_OP_SENDMMSG,   /* path: an array of struct mmsghdr */
   SNOOP_OP_SOCKETCALL, /* i386: the four calls above in one */
 };
 
@@ -144,7 +145,7 @@ enum snoop_follow {
   X(connect,             42,  362,  203, SNOOP_OP_CONNECT,   1, _A,  2, _A, _A) \
   X(sendto,              44,  369,  206, SNOOP_OP_CONNECT,   4, _A,  5, _A, _A) \
   X(sendmsg,             46,  370,  211, SNOOP_OP_SENDMSG,   1, _A, _A, _A, _A) \
-  X(sendmmsg,           307,  345,  269, SNOOP_OP_SENDMSG,   1, _A, _A, _A, _A) \
+  X(sendmmsg,           307,  345,  269, SNOOP_OP_SENDMMSG,  1, _A, _A, _A, _A) \
   X(socketcall,          _N,  102,   _N, SNOOP_OP_SOCKETCALL, 1, _A, 0, _A, _A) \
   X(fanotify_mark,      301,   _N,  263, SNOOP_OP_STAT,      4,  3, _A, _A, _A) \
   X(fanotify_mark32,     _N,  339,   _N, SNOOP_OP_STAT,      5,  4, _A, _A, _A) \
