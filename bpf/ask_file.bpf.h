@@ -22,7 +22,8 @@ int learn_self(struct bpf_raw_tracepoint_args *ctx)
   return 0;
 }
 
-/* The identity of a directory that is open as a descriptor. */
+/* The identity of a directory that is open as a descriptor, and its file system:
+ * statfs(2) would ask a file system that may not answer. */
 SEC("raw_tp")
 int identify(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -30,10 +31,12 @@ int identify(struct bpf_raw_tracepoint_args *ctx)
   struct place place;
 
   identified = 0;
+  identified_magic = 0;
   if (!file)
     return 0;
   place_of_file(&place, file);
   identified = directory_identity(&place);
+  identified_magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
   return 0;
 }
 

@@ -97,7 +97,7 @@ struct snoop_event {
   __u64 seen;      /* kinds, shifted by the outcome */
   __u64 inode;     /* of the opened or executed file; 0: not known */
   __u64 entry;     /* number of the entry in `seen_paths`; 0: none */
-  __u64 root;      /* identity of the task's root directory, as Probe::identity_of() has it; 0: not known */
+  __u64 root;      /* identity of the task's root directory, as Probe::describe() has it; 0: not known */
   __u32 target;    /* struct snoop_target id */
   __u32 pid;       /* process (thread group), in the initial pid namespace */
   __u32 tid;       /* thread, likewise */

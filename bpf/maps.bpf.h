@@ -23,6 +23,7 @@ __u32 self_pid = 0;
 __u32 fmode_backing = 0;
 /* What identify() has found out. */
 __u64 identified = 0;
+__u32 identified_magic = 0;
 /* User space sets it before it sleeps; whoever wakes it takes it back. */
 __u32 reader_waits = 0;
 struct snoop_global_stats global_stats = {};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/session.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/utsname.h>
@@ -14,6 +13,7 @@
 
 #include "base/text.h"
 #include "output/atomic_file.h"
+#include "pipeline/path.h"
 #include "version.h"
 
 namespace snoop {
@@ -33,7 +33,12 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
       probe_(std::move(probe)),
       on_access_(std::move(on_access)),
       recorder_({.exclude = options.exclude, .max_files = options.max_files}),
-      loader_names_(probe_.sees_same_pids()),
+      resolver_(
+          [this](int fd) {
+            const Probe::Described described = probe_.describe(fd);
+            return Roots::Described{described.identity, described.magic};
+          },
+          probe_.sees_same_pids(), options.command != Command::kTrace),
       started_at_(wall_now()) {
   not_seen_ = {"io_uring requests", "x32 system calls"};
 }
@@ -57,11 +62,19 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
     return tl::unexpected(attached.error());
   }
   Result<std::unique_ptr<RingReader>> reader = RingReader::start(
-      loop, self->probe_, [self](std::span<const std::byte> bytes) { self->on_bytes(bytes); }, std::move(on_drained));
+      loop, self->probe_, [self](std::span<const std::byte> bytes) { self->on_bytes(bytes); },
+      [self, on_drained = std::move(on_drained)] {
+        self->on_round();
+        if (on_drained) {
+          on_drained();
+        }
+      });
   if (!reader) {
     return tl::unexpected(reader.error());
   }
   self->reader_ = std::move(*reader);
+  self->resolver_.hold_own_root();
+  self->last_round_ = self->started_at_;
   return session;
 }
 
@@ -108,13 +121,6 @@ Result<void> Session::add_target(const Cgroup& cgroup, const std::string& name) 
     return tl::unexpected(target.error());
   }
   add_container(name.empty() ? last_component(cgroup.path) : name, cgroup, *target);
-  for (const pid_t pid : tree_.processes(cgroup)) {
-    UniqueFd root(::open(fmt::format("/proc/{}/root", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (root) {
-      loader_names_.set_root(target->id, std::move(root));
-      break;
-    }
-  }
   return add_subtree(cgroup, *target, true);
 }
 
@@ -236,23 +242,120 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
     undecodable_++;
     return;
   }
-  if (record->event.type == SNOOP_EVENT_CGROUP) {
-    on_new_cgroup(*record);
+  switch (record->event.type) {
+    case SNOOP_EVENT_ACCESS:
+    case SNOOP_EVENT_ELF_INTERPRETER:
+      on_access(*record);
+      return;
+    case SNOOP_EVENT_CGROUP:
+      on_new_cgroup(*record);
+      return;
+    case SNOOP_EVENT_ROOT:
+      resolver_.learn_root(*record);
+      return;
+    case SNOOP_EVENT_FILE:
+      on_file(*record);
+      return;
+    default:
+      return;
+  }
+}
+
+void Session::on_access(const Record& record) {
+  const auto wanted = [&](std::string_view path) { return !is_excluded(path, options_.exclude); };
+  const std::optional<Resolver::Resolved> resolved = resolver_.resolve(record, wanted);
+  if (!resolved) {
     return;
   }
-  if (record->event.type != SNOOP_EVENT_ACCESS && record->event.type != SNOOP_EVENT_ELF_INTERPRETER) {
-    return;
-  }
-  const std::optional<Access> access = to_access(*record, loader_names_);
-  if (!access) {
-    return;
-  }
-  const Container& container = container_of(*access);
+  Container& container = container_of(resolved->access);
   if (on_access_) {
-    on_access_(*access, container);
-  } else {
-    recorder_.add(*access);
+    on_access_(resolved->access, container);
+    return;
   }
+  if (resolved->no_root && container.unresolved.empty()) {
+    container.unresolved = resolver_.no_root_reason();
+    spdlog::info("{}: links on the way are not known for some paths: {}", printable(container.name),
+                 container.unresolved);
+  }
+  keep(record, resolved->access);
+  for (const Access& link : resolved->links) {
+    keep(record, link);
+  }
+}
+
+void Session::keep(const Record& record, const Access& access) {
+  const std::optional<uint32_t> index = recorder_.add(access);
+  if (!index) {
+    return;
+  }
+  const bool is_link = kinds_with(access.seen, SNOOP_OUTCOME_OK) == 1U << SNOOP_KIND_SYMLINK;
+  if (!is_link) {
+    use_counts_.learn(record.event.entry, access.target, *index);
+  }
+  // A call that gives no file does not tell where it comes from.
+  const Container* container = recorder_.find(access.target);
+  const bool found = kinds_with(access.seen, SNOOP_OUTCOME_OK) != 0;
+  if (found && record.event.fs_magic == 0 && container->files.entries()[*index].origin() == FileOrigin::kUnknown) {
+    const Resolver::Opened opened = resolver_.open(record, access);
+    if (opened.file) {
+      probe_.ask_file(opened.file.get(), opened.root_fd, access.target, *index);
+    }
+  }
+}
+
+void Session::on_file(const Record& record) {
+  Container* container = recorder_.find(record.event.target);
+  if (container == nullptr || record.event.entry >= container->files.size()) {
+    return;
+  }
+  Access answer;
+  set_origin(answer, record);
+  const AccessStore::Entry& entry = container->files.entries()[record.event.entry];
+  container->files.add({.path = entry.path(), .origin = answer.origin, .mount = answer.mount});
+}
+
+/// After each round of the reader. Where the ring buffer was full, what came then
+/// is lost; what of it is still open or mapped can be had.
+void Session::on_round() {
+  resolver_.begin_batch();
+  if (on_access_) {
+    return;
+  }
+  if (note_ring_losses()) {
+    rescan_due_ = options_.baseline;
+  } else if (std::exchange(rescan_due_, false)) {
+    if (const Result<void> scanned = probe_.scan_baseline(); !scanned) {
+      spdlog::warn("{}", scanned.error().message());
+    }
+  }
+}
+
+/// Whether there were any since the last time.
+bool Session::note_ring_losses() {
+  const WallTime now = wall_now();
+  const WallTime from = std::exchange(last_round_, now);
+  const uint64_t losses = probe_.global_stats().ring_full;
+  if (losses == std::exchange(ring_losses_, losses)) {
+    return false;
+  }
+  for (Container& container : recorder_.containers()) {
+    if (container.target == 0) {
+      continue;
+    }
+    const uint64_t lost = probe_.target_stats(container.slot).ring_full;
+    if (lost != container.losses.ring_full) {
+      container.add_loss_window(from, now, lost - container.losses.ring_full, "ring_full");
+      container.losses.ring_full = lost;
+    }
+  }
+  return true;
+}
+
+/// How often each file was used, as the kernel side has counted.
+void Session::collect_uses() {
+  std::vector<snoop_seen> entries;
+  probe_.for_each_seen([&](const snoop_seen& entry) { entries.push_back(entry); });
+  use_counts_.collect(std::move(entries), recorder_, wall_now());
 }
 
 void Session::on_new_cgroup(const Record& record) {
@@ -299,6 +402,7 @@ void Session::finish() {
 }
 
 void Session::collect_stats() {
+  note_ring_losses();
   for (Container& container : recorder_.containers()) {
     const snoop_target_stats stats = probe_.target_stats(container.slot);
     container.total_events = stats.events;
@@ -334,6 +438,7 @@ ReportHeader Session::header(bool final) {
 Result<void> Session::write_report(bool final) {
   reader_->drain();
   collect_stats();
+  collect_uses();
   const ReportHeader report_header = header(final);
   if (options_.report == "-") {
     if (!final) {

@@ -13,6 +13,8 @@
 #include "output/report.h"
 #include "pipeline/access.h"
 #include "pipeline/recorder.h"
+#include "pipeline/resolver.h"
+#include "pipeline/use_counts.h"
 #include "probe/probe.h"
 #include "probe/ring_reader.h"
 
@@ -61,12 +63,17 @@ class Session {
 
   [[nodiscard]] const CgroupTree& tree() const { return tree_; }
   [[nodiscard]] Recorder& recorder() { return recorder_; }
-  [[nodiscard]] LoaderNames& loader_names() { return loader_names_; }
 
  private:
   Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access);
 
   void on_bytes(std::span<const std::byte> bytes);
+  void on_access(const Record& record);
+  void on_file(const Record& record);
+  void keep(const Record& record, const Access& access);
+  void on_round();
+  bool note_ring_losses();
+  void collect_uses();
   void on_new_cgroup(const Record& record);
   [[nodiscard]] Result<snoop_target> next_target();
   [[nodiscard]] Result<void> set_targets_aside();
@@ -84,12 +91,18 @@ class Session {
   Probe probe_;
   AccessHandler on_access_;
   Recorder recorder_;
-  LoaderNames loader_names_;
+  Resolver resolver_;
+  UseCounts use_counts_;
   std::unique_ptr<RingReader> reader_;
   /// Where the cgroup2 mount begins, as the kernel sees it; empty: at the root, or not known yet.
   std::string above_mount_;
   uint32_t targets_used_ = 0;
   uint64_t undecodable_ = 0;
+  /// Of the kernel side, when last looked at, and when that was.
+  uint64_t ring_losses_ = 0;
+  WallTime last_round_ = 0;
+  /// Something was lost: what is in use must be looked at again.
+  bool rescan_due_ = false;
   WallTime started_at_ = 0;
   std::vector<std::string> not_seen_;
 };

@@ -236,8 +236,11 @@ void Probe::ask_file(int fd, int root_fd, uint32_t target, uint64_t number) {
       run_once(skeleton_->progs.ask_file, {static_cast<uint64_t>(fd), static_cast<uint64_t>(root_fd), target, number}));
 }
 
-uint64_t Probe::identity_of(int directory_fd) const {
-  return run_once(skeleton_->progs.identify, {static_cast<uint64_t>(directory_fd)}) ? skeleton_->bss->identified : 0;
+Probe::Described Probe::describe(int fd) const {
+  if (!run_once(skeleton_->progs.identify, {static_cast<uint64_t>(fd)})) {
+    return {};
+  }
+  return {skeleton_->bss->identified, skeleton_->bss->identified_magic};
 }
 
 void Probe::for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const {

@@ -54,9 +54,14 @@ class Probe {
   /// a process sees it whose root directory is `root_fd`. `number` comes back as
   /// snoop_event.entry. No record comes if the file is not below that root.
   void ask_file(int fd, int root_fd, uint32_t target, uint64_t number);
-  /// A number that no other directory has while this one exists; the same as
-  /// snoop_event.root of a process that has it as its root. 0: not to be had.
-  [[nodiscard]] uint64_t identity_of(int directory_fd) const;
+  struct Described {
+    /// No other directory has it while this one exists; the same as snoop_event.root
+    /// of a process that has it as its root. 0: not to be had.
+    uint64_t identity = 0;
+    /// As statfs(2) has it, but without asking the file system.
+    uint32_t magic = 0;
+  };
+  [[nodiscard]] Described describe(int fd) const;
   /// Of each entry in the kernel's memory of what was seen: how often it was seen
   /// again.
   void for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const;
