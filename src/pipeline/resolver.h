@@ -25,7 +25,7 @@ class Resolver {
 
   /// A root directory that a process has now and may not have for long.
   void learn_root(const Record& record) {
-    roots_.find(record.event.root, static_cast<pid_t>(record.event.pid));
+    static_cast<void>(roots_.find(record.event.root, static_cast<pid_t>(record.event.pid)));
   }
   void hold_own_root() { roots_.hold_own(); }
   /// What was looked up is as old as this.
