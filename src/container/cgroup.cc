@@ -83,8 +83,8 @@ std::vector<Membership> own_memberships() {
     if (second == std::string::npos) {
       continue;
     }
-    found.push_back({std::atoi(line.c_str()), split(line.substr(first + 1, second - first - 1)),
-                     line.substr(second + 1)});
+    found.push_back(
+        {std::atoi(line.c_str()), split(line.substr(first + 1, second - first - 1)), line.substr(second + 1)});
   }
   return found;
 }
@@ -167,9 +167,9 @@ Result<CgroupTree> version1_tree_of(const std::string& directory) {
     return fail(ENOENT, fmt::format("{} is in no cgroup hierarchy that is mounted here", directory));
   }
   if (best->controllers.empty()) {
-    return fail(0, fmt::format("{} is in a hierarchy without a controller, whose cgroups snoop cannot tell apart",
-                               directory),
-                "name the container's directory in another one, as /sys/fs/cgroup/pids/...");
+    return fail(
+        0, fmt::format("{} is in a hierarchy without a controller, whose cgroups snoop cannot tell apart", directory),
+        "name the container's directory in another one, as /sys/fs/cgroup/pids/...");
   }
   return CgroupTree(best->mount_point, best->controllers.front());
 }
@@ -240,8 +240,9 @@ Result<CgroupTree> CgroupTree::find_for(const std::vector<std::string>& names) {
       return tree;
     }
     if (chosen && chosen->hierarchy() != tree->hierarchy()) {
-      return fail(0, fmt::format("{} and {} are in different cgroup hierarchies ({} and {})", names.front(), name,
-                                 chosen->hierarchy(), tree->hierarchy()),
+      return fail(0,
+                  fmt::format("{} and {} are in different cgroup hierarchies ({} and {})", names.front(), name,
+                              chosen->hierarchy(), tree->hierarchy()),
                   "start one snoop for each hierarchy");
     }
     chosen = std::move(*tree);

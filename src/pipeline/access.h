@@ -52,6 +52,8 @@ class LoaderNames {
 
   /// The root directory of a target whose processes may be gone when asked for.
   void set_root(uint32_t target, UniqueFd root) { roots_[target] = std::move(root); }
+  /// The target has ended.
+  void forget_root(uint32_t target) { roots_.erase(target); }
   /// `loader_inode`: the file that the kernel took; 0: not known.
   [[nodiscard]] std::optional<std::string> find(uint32_t target, pid_t pid, const std::string& executable,
                                                 uint64_t loader_inode = 0);

@@ -30,8 +30,10 @@ T value_of(Result<T> result) {
 
 }  // namespace
 
-Capture::Capture(ProbeOptions options) {
-  tree_ = value_of(CgroupTree::find());
+Capture::Capture(ProbeOptions options, std::optional<CgroupTree> tree) {
+  tree_ = tree ? std::move(*tree) : value_of(CgroupTree::find());
+  options.cgroup_controller = tree_->controller();
+  options.hierarchy_id = value_of(tree_->hierarchy_id());
   cgroup_.emplace(
       value_of(OwnedCgroup::create(*tree_, value_of(tree_->own()), fmt::format("snoop-kernel-{}", ::getpid()))));
   probe_ = value_of(Probe::load(options));
@@ -63,6 +65,10 @@ std::vector<Access> Capture::drain() {
     ASSERT_TRUE(record.has_value());
     if (record->event.type == SNOOP_EVENT_CGROUP) {
       adopted_.emplace_back(record->path, record->event.target);
+      return;
+    }
+    if (record->event.type == SNOOP_EVENT_CGROUP_GONE || record->event.type == SNOOP_EVENT_MOVED) {
+      notices_.push_back(record->event);
       return;
     }
     if (record->event.type != SNOOP_EVENT_ACCESS && record->event.type != SNOOP_EVENT_ELF_INTERPRETER) {
@@ -102,9 +108,9 @@ void KernelTest::TearDown() {
   }
 }
 
-Capture& KernelTest::start(ProbeOptions options) {
+Capture& KernelTest::start(ProbeOptions options, std::optional<CgroupTree> tree) {
   capture_.reset();
-  capture_ = std::make_unique<Capture>(options);
+  capture_ = std::make_unique<Capture>(std::move(options), std::move(tree));
   return *capture_;
 }
 
