@@ -41,8 +41,8 @@ std::optional<std::string> file_behind(const std::string& link) {
   if (path->ends_with(kDeleted) && info.st_nlink == 0) {
     path->resize(path->size() - kDeleted.size());
     // What only looks like a path: memfd, shared memory.
-    const bool nameless = path->starts_with("/memfd:") || path->starts_with("/SYSV") || *path == "/dev/zero" ||
-                          *path == "/[aio]";
+    const bool nameless =
+        path->starts_with("/memfd:") || path->starts_with("/SYSV") || *path == "/dev/zero" || *path == "/[aio]";
     if (nameless) {
       return std::nullopt;
     }

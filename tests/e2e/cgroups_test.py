@@ -310,5 +310,58 @@ class Version1(Case):
         self.assertRegex(output, r"hierarchy +\w+, mounted at /")
 
 
+class PureVersion1(Case):
+    """As on a machine without cgroup2: it is not mounted where snoop runs."""
+
+    def setUp(self):
+        super().setUp()
+        mounts = version1_mounts()
+        self.controller = next((name for name in ("memory", "pids", "cpu", "devices", "freezer", "blkio")
+                                if name in mounts), None)
+        if self.controller is None:
+            self.skipTest("no version 1 hierarchy with a usual controller that this user may write to")
+        # snoop's own, so that what it makes stands below a cgroup of this test.
+        self.top = Version1Cgroup(mounts[self.controller])
+        self.addCleanup(self.top.remove)
+        self.prefix = ["unshare", "--mount", "sh", "-c", f'umount {harness.CGROUP2} && exec "$0" "$@"']
+
+    def snoop(self, *arguments):
+        process = self.top.popen([*self.prefix, harness.SNOOP, *map(str, arguments)], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        output, errors = process.communicate(timeout=2 * harness.DEADLINE)
+        return process.returncode, output.decode(), errors.decode()
+
+    def test_check(self):
+        code, output, _ = self.snoop("check")
+        self.assertEqual(code, 0, output)
+        self.assertRegex(output, r"cgroups +pure version 1")
+        self.assertRegex(output, rf"hierarchy +{self.controller}, mounted at /")
+
+    def test_run(self):
+        [path] = self.make_files(1)
+        code, _, errors = self.snoop("run", "--report", self.scratch / "report.json", "--", "cat", os.fsdecode(path))
+        self.assertEqual(code, 0, errors)
+        report = harness.Report((self.scratch / "report.json").read_bytes())
+        self.assertEqual(report["capture"]["hierarchy"], self.controller)
+        self.assertIn(path, report.files())
+        self.assertTrue(report["complete"])
+        self.assertTrue(report.container()["cgroup_path"].startswith(self.top.path + "/snoop-run-"))
+        self.assertEqual([entry for entry in self.top.directory.iterdir() if entry.is_dir()], [])
+
+    def test_siblings(self):
+        pod = Version1Cgroup(self.top.mount, "pod", self.top)
+        own, app = (Version1Cgroup(self.top.mount, name, pod) for name in ("self", "app"))
+        worker = self.worker(app)
+        early, late = self.make_files(2)
+        recorder = self.recorder(popen=lambda argv, **options: own.popen([*self.prefix, *argv], **options))
+        worker.open([early])
+        born = Version1Cgroup(self.top.mount, "late", pod)
+        self.worker(born).open([late])
+        report = recorder.final_report()
+        self.assertEqual([container["name"] for container in report.containers], ["app", "late"])
+        self.assertIn(early, report.files(app))
+        self.assertIn(late, report.files(born))
+
+
 if __name__ == "__main__":
     harness.main()
