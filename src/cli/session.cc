@@ -192,8 +192,12 @@ void Session::add_baseline() {
   if (!scanned) {
     spdlog::warn("{}", scanned.error().message());
   }
-  if (!scanned || !options_.baseline || (by_proc && !probe_.sees_same_pids())) {
+  if (!scanned || !options_.baseline) {
     not_seen_.emplace_back("files open, mapped or running before capture started");
+  } else if (!probe_.sees_same_pids()) {
+    // Neither the iterators nor /proc show more.
+    not_seen_.emplace_back(
+        "files open, mapped or running before capture started, of processes outside of snoop's pid namespace");
   } else if (by_proc) {
     not_seen_.emplace_back(
         "of what was open before capture started: descriptors that a thread has for itself, and files of processes "
