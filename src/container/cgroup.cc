@@ -120,7 +120,7 @@ std::vector<CgroupMount> cgroup_mounts() {
       continue;
     }
     for (const std::string& option : split(options)) {
-      if (!mount.is_version2 && known.count(option) != 0 && !option.starts_with("name=")) {
+      if (!mount.is_version2 && known.contains(option) && !option.starts_with("name=")) {
         mount.controllers.push_back(option);
       }
     }

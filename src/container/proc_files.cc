@@ -107,7 +107,7 @@ std::vector<std::string> files_in_use(pid_t pid) {
   };
   add(process + "/exe");
   for (const std::string& name : names_in(process + "/fd")) {
-    add(process + "/fd/" + name);
+    add(fmt::format("{}/fd/{}", process, name));
   }
   const std::vector<std::string> mappings = names_in(process + "/map_files");
   if (mappings.empty() || !target_of(process + "/map_files/" + mappings.front())) {
@@ -116,7 +116,7 @@ std::vector<std::string> files_in_use(pid_t pid) {
     }
   }
   for (const std::string& name : mappings) {
-    add(process + "/map_files/" + name);
+    add(fmt::format("{}/map_files/{}", process, name));
   }
   return {found.begin(), found.end()};
 }

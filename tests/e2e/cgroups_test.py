@@ -109,6 +109,21 @@ class Moved(Case):
         self.assertEqual(files[below]["access"], ["baseline"])
 
 
+    def test_other_pid_namespace(self):
+        """Neither iterators nor /proc show what is outside: the report says so."""
+        if subprocess.run(["unshare", "--pid", "--fork", "true"], check=False).returncode != 0:
+            self.skipTest("no pid namespace can be made")
+        cgroup = self.cgroup()
+        [held] = self.make_files(1)
+        (cgroup.directory / "cgroup.procs").write_text(str(self.holder(held)))
+        prefix = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        recorder = self.recorder("--cgroup", cgroup.path, *self.arguments, env=self.with_baseline(),
+                                 popen=lambda argv, **options: subprocess.Popen([*prefix, *argv], **options))
+        report = recorder.report()
+        self.assertNotIn(held, report.files())
+        self.assertTrue([text for text in report["capture"]["not_seen"] if "pid namespace" in text])
+
+
 class MovedWithoutIterators(Moved):
     """The same where the kernel has no iterators over tasks: by /proc."""
 
