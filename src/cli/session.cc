@@ -24,6 +24,8 @@ namespace {
 /// From a move to the look at the process: who starts a container moves itself
 /// into it first and then becomes the container's program.
 constexpr std::chrono::milliseconds kMovedDelay{50};
+/// From one look to the next, as a multiple of what the last one took.
+constexpr int kMovedRest = 20;
 /// With more at a time, one look at all processes costs less.
 constexpr size_t kMostMoved = 64;
 
@@ -38,6 +40,7 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
       on_access_(std::move(on_access)),
       recorder_({.exclude = options.exclude, .max_files = options.max_files}),
       loader_names_(probe_.sees_same_pids()),
+      moved_delay_(kMovedDelay),
       started_at_(wall_now()) {
   not_seen_ = {"io_uring requests", "x32 system calls"};
   for (uint32_t slot = 0; slot < Probe::max_targets(); slot++) {
@@ -264,7 +267,7 @@ void Session::on_moved(const Record& record) {
     return;
   }
   if (moved_.empty()) {
-    moved_timer_->start(kMovedDelay);
+    moved_timer_->start(moved_delay_);
   }
   moved_[static_cast<pid_t>(record.event.pid)] = {record.event.target, record.event.cgroup_id};
 }
@@ -274,6 +277,7 @@ void Session::scan_moved() {
   if (moved.empty()) {
     return;
   }
+  const auto began = std::chrono::steady_clock::now();
   Result<void> scanned;
   if (!probe_.has_iterators()) {
     for (const auto& [pid, where] : moved) {
@@ -283,11 +287,14 @@ void Session::scan_moved() {
     scanned = probe_.scan_baseline();
   } else {
     std::vector<pid_t> pids;
+    pids.reserve(moved.size());
     for (const auto& [pid, where] : moved) {
       pids.push_back(pid);
     }
     scanned = probe_.scan_baseline(pids);
   }
+  moved_delay_ =
+      std::max<std::chrono::nanoseconds>(kMovedDelay, kMovedRest * (std::chrono::steady_clock::now() - began));
   if (!scanned) {
     spdlog::warn("{}", scanned.error().message());
   }

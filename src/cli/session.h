@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -123,6 +124,7 @@ class Session {
   /// Processes that were moved into targets, to be looked at; empty for who wants no baseline.
   std::map<pid_t, Moved> moved_;
   std::unique_ptr<Timer> moved_timer_;
+  std::chrono::nanoseconds moved_delay_;
   uint64_t undecodable_ = 0;
   WallTime started_at_ = 0;
   std::vector<std::string> not_seen_;

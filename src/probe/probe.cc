@@ -261,7 +261,7 @@ Result<void> Probe::scan_baseline() { return scan_baseline_of(0); }
 
 Result<void> Probe::scan_baseline(std::span<const pid_t> pids) {
   for (const pid_t pid : pids) {
-    const Result<void> scanned = scan_baseline_of(pid);
+    Result<void> scanned = scan_baseline_of(pid);
     if (!scanned && (scanned.error().code == E2BIG || scanned.error().code == EINVAL)) {
       return scan_baseline_of(0);
     }
