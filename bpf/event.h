@@ -93,7 +93,7 @@ struct snoop_event {
   __u16 type;      /* enum snoop_event_type */
   __u16 flags;     /* enum snoop_event_flag */
   __u64 time_ns;   /* CLOCK_BOOTTIME */
-  __u64 cgroup_id; /* inode number of the task's cgroup2 directory */
+  __u64 cgroup_id; /* inode number of the task's cgroup directory */
   __u64 seen;      /* kinds, shifted by the outcome */
   __u64 inode;     /* of the opened or executed file; 0: not known */
   __u64 entry;     /* number of the entry in `seen_paths`; 0: none */
@@ -124,6 +124,8 @@ enum snoop_target_flag {
   SNOOP_TARGET_ADOPT = 1 << 0,
   /* With ADOPT: the flags pass on to what is made below, to any depth. */
   SNOOP_TARGET_ADOPT_DEEP = 1 << 1,
+  /* The target's top cgroup: with it the target ends. */
+  SNOOP_TARGET_TOP = 1 << 2,
 };
 
 /* What was reported already: the value of the map `seen_paths`. */

@@ -47,9 +47,15 @@ SEC("iter/task")
 int baseline_cwds(struct bpf_iter__task *ctx)
 {
   struct task_struct *task = ctx->task;
+  const struct snoop_target *target;
+  __u64 cgroup_id;
 
-  if (task)
-    learn_cwd(task);
+  if (!task)
+    return 0;
+  learn_cwd(task);
+  target = task_target(task, &cgroup_id);
+  if (target)
+    join_target(task, target);
   return 0;
 }
 

@@ -145,15 +145,22 @@ static __always_inline void learn_cwd(struct task_struct *task)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
+  const struct snoop_target *target;
+  const struct snoop_target *former;
+  __u64 cgroup_id;
+  __u64 former_id;
+
   if (child->fs != parent->fs)
     learn_cwd(child);
-  return 0;
-}
-
-SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
-{
-  learn_cwd(task);
+  if (child->tgid == parent->tgid)
+    return 0;
+  target = task_target(child, &cgroup_id);
+  if (!target)
+    return 0;
+  join_target(child, target);
+  former = task_target(parent, &former_id);
+  if (!former || former->id != target->id)
+    send_moved(child, target, cgroup_id);
   return 0;
 }
 

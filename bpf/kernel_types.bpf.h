@@ -114,12 +114,15 @@ struct cgroup {
 
 struct css_set {
   struct cgroup *dfl_cgrp;
+  struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
 };
 
 struct task_struct {
   struct thread_info thread_info;
   int pid;
   int tgid;
+  struct task_struct *group_leader;
+  __u64 start_boottime;
   struct css_set *cgroups;
   struct fs_struct *fs;
   struct files_struct *files;

@@ -16,6 +16,11 @@ const volatile __u32 cfg_first_sight_only = 1;
 const volatile __u64 cfg_hash_seed[2] = {};
 /* The reader is woken when this much is gathered. */
 const volatile __u64 cfg_wakeup_bytes = 65536;
+/* Index of a version 1 controller in css_set.subsys, whose hierarchy tells the
+ * targets apart; -1: cgroup2. And the number of that hierarchy, where cgroup2 is 0
+ * (kernel/cgroup/cgroup.c). */
+const volatile __s32 cfg_cgroup_subsys = -1;
+const volatile __s32 cfg_hierarchy_id = 0;
 
 /* snoop's own process, in the initial pid namespace. */
 __u32 self_pid = 0;
@@ -33,7 +38,7 @@ struct {
   __uint(max_entries, 16 * 1024 * 1024);
 } events SEC(".maps");
 
-/* cgroup2 id -> target. Children are added in the kernel. */
+/* cgroup id -> target. Children are added in the kernel. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -55,6 +60,21 @@ struct {
   __uint(max_entries, 1024);
   __type(value, struct snoop_target);
 } free_targets SEC(".maps");
+
+/* Process (thread group) -> the target that it is known to be of, so that only
+ * what comes from elsewhere is looked at for what it brings along. A cache. */
+struct member {
+  __u64 born; /* its start time: process ids are used again */
+  __u32 target;
+  __u32 reserved;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 16384);
+  __type(key, __u32);
+  __type(value, struct member);
+} members SEC(".maps");
 
 /* What was reported already: a cache, never the truth. */
 struct seen_key {

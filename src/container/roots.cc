@@ -26,11 +26,11 @@ UniqueFd open_root_of(const std::string& process) {
 void Roots::hold_own() {
   UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (const uint64_t identity = root ? describe_(root.get()).identity : 0; identity != 0) {
-    hold(identity, std::move(root));
+    hold(identity, std::move(root))->is_own = true;
   }
 }
 
-RootWalker* Roots::hold(uint64_t identity, UniqueFd root) {
+Roots::Held* Roots::hold(uint64_t identity, UniqueFd root) {
   if (held_.size() >= kMostHeld) {
     held_.erase(std::min_element(held_.begin(), held_.end(), [](const auto& a, const auto& b) {
       return a.second.last_use < b.second.last_use;
@@ -40,22 +40,29 @@ RootWalker* Roots::hold(uint64_t identity, UniqueFd root) {
   Held& held = held_[identity];
   held.walker = std::make_unique<RootWalker>(std::move(root), [this](int fd) { return describe_(fd).magic; });
   held.last_use = ++uses_;
-  return held.walker.get();
+  return &held;
 }
 
-RootWalker* Roots::try_process(uint64_t identity, pid_t pid) {
+Roots::Held* Roots::try_process(uint64_t identity, pid_t pid) {
   UniqueFd root = open_root_of(std::to_string(pid));
   // The process may have another root by now, or the id another process.
   return root && describe_(root.get()).identity == identity ? hold(identity, std::move(root)) : nullptr;
 }
 
-RootWalker* Roots::find(uint64_t identity, pid_t pid) {
-  if (identity == 0) {
+RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid) {
+  const auto found = identity == 0 ? held_.end() : held_.find(identity);
+  Held* held = found != held_.end() ? &found->second : look(identity, pid);
+  if (held == nullptr) {
     return nullptr;
   }
-  if (const auto found = held_.find(identity); found != held_.end()) {
-    found->second.last_use = ++uses_;
-    return found->second.walker.get();
+  held->last_use = ++uses_;
+  held->targets.insert(target);
+  return held->walker.get();
+}
+
+Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
+  if (identity == 0) {
+    return nullptr;
   }
   if (failed_.size() >= kMostFailed) {
     failed_.clear();
@@ -63,8 +70,8 @@ RootWalker* Roots::find(uint64_t identity, pid_t pid) {
   Failed& failed = failed_[identity];
   if (pids_are_ours_ && failed.last_pid != pid) {
     failed.last_pid = pid;
-    if (RootWalker* walker = try_process(identity, pid)) {
-      return walker;
+    if (Held* held = try_process(identity, pid)) {
+      return held;
     }
   }
   if (std::exchange(failed.searched, true)) {
@@ -73,12 +80,19 @@ RootWalker* Roots::find(uint64_t identity, pid_t pid) {
   const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"), &::closedir);
   while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
     if (const int other = std::atoi(entry->d_name); other > 0) {
-      if (RootWalker* walker = try_process(identity, other)) {
-        return walker;
+      if (Held* held = try_process(identity, other)) {
+        return held;
       }
     }
   }
   return nullptr;
+}
+
+void Roots::forget(uint32_t target) {
+  std::erase_if(held_, [target](auto& root) {
+    Held& held = root.second;
+    return held.targets.erase(target) > 0 && held.targets.empty() && !held.is_own;
+  });
 }
 
 void Roots::begin_batch() {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "base/unique_fd.h"
 #include "container/root_walk.h"
@@ -32,8 +33,11 @@ class Roots {
   /// Holds the root directory of this process.
   void hold_own();
   /// The root with that number, opened now if it is not held: by way of `pid`,
-  /// or else of any process that has it. nullptr: there is none to be seen.
-  [[nodiscard]] RootWalker* find(uint64_t identity, pid_t pid);
+  /// or else of any process that has it. nullptr: there is none to be seen. It is
+  /// held for the target until forget().
+  [[nodiscard]] RootWalker* find(uint64_t identity, uint32_t target, pid_t pid);
+  /// The target has ended: what was held for it alone is let go.
+  void forget(uint32_t target);
   /// Directories may have changed since the last one.
   void begin_batch();
 
@@ -41,14 +45,17 @@ class Roots {
   struct Held {
     std::unique_ptr<RootWalker> walker;
     uint64_t last_use = 0;
+    std::set<uint32_t> targets;
+    bool is_own = false;
   };
   struct Failed {
     pid_t last_pid = 0;
     bool searched = false;
   };
 
-  RootWalker* try_process(uint64_t identity, pid_t pid);
-  RootWalker* hold(uint64_t identity, UniqueFd root);
+  Held* look(uint64_t identity, pid_t pid);
+  Held* try_process(uint64_t identity, pid_t pid);
+  Held* hold(uint64_t identity, UniqueFd root);
 
   Describe describe_;
   bool pids_are_ours_;

@@ -53,7 +53,7 @@ std::optional<Resolver::Resolved> Resolver::resolve(const Record& record,
   const bool is_loader = record.event.type == SNOOP_EVENT_ELF_INTERPRETER;
   std::string asked(record.path);
   if (is_loader) {
-    RootWalker* root = roots_.find(record.event.root, static_cast<pid_t>(record.event.pid));
+    RootWalker* root = root_of(record);
     asked = root == nullptr ? std::string() : asked_loader(root->root_fd(), directory_of(record.base));
     if (!asked.empty()) {
       resolved.access.path = normalise(asked);
@@ -74,7 +74,7 @@ std::optional<Resolver::Resolved> Resolver::resolve(const Record& record,
 
 void Resolver::follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved) {
   Access& access = resolved.access;
-  RootWalker* root = roots_.find(record.event.root, static_cast<pid_t>(record.event.pid));
+  RootWalker* root = root_of(record);
   if (root == nullptr) {
     resolved.no_root = true;
     if (!access.resolved.empty() && has_parent(asked)) {
@@ -114,7 +114,7 @@ void Resolver::follow(const Record& record, const std::string& base, const std::
 }
 
 Resolver::Opened Resolver::open(const Record& record, const Access& access) {
-  RootWalker* root = roots_.find(record.event.root, static_cast<pid_t>(record.event.pid));
+  RootWalker* root = root_of(record);
   if (root == nullptr) {
     return {};
   }

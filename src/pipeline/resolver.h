@@ -25,8 +25,10 @@ class Resolver {
 
   /// A root directory that a process has now and may not have for long.
   void learn_root(const Record& record) {
-    static_cast<void>(roots_.find(record.event.root, static_cast<pid_t>(record.event.pid)));
+    static_cast<void>(root_of(record));
   }
+  /// A target that has ended.
+  void forget_roots(uint32_t target) { roots_.forget(target); }
   void hold_own_root() { roots_.hold_own(); }
   /// What was looked up is as old as this.
   void begin_batch() { roots_.begin_batch(); }
@@ -55,6 +57,9 @@ class Resolver {
   [[nodiscard]] std::string_view no_root_reason() const;
 
  private:
+  RootWalker* root_of(const Record& record) {
+    return roots_.find(record.event.root, record.event.target, static_cast<pid_t>(record.event.pid));
+  }
   void follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved);
 
   Roots::Describe describe_;

@@ -2,6 +2,7 @@
 #include "probe/probe.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -110,6 +111,28 @@ uint64_t recursion_misses(const bpf_program* program) {
   return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
+/// The running kernel's own description of its types; nullptr: there is none.
+std::unique_ptr<btf, void (*)(btf*)> kernel_types() { return {btf__load_vmlinux_btf(), &btf__free}; }
+
+/// Index of a version 1 controller in the kernel's css_set.subsys.
+Result<int> controller_index(const std::string& controller) {
+  const auto types = kernel_types();
+  const int id = types ? btf__find_by_name_kind(types.get(), "cgroup_subsys_id", BTF_KIND_ENUM) : -1;
+  if (id < 0) {
+    return fail(ENOENT, "this kernel does not describe its cgroup controllers");
+  }
+  // Its name in version 1 is another one (kernel/cgroup: legacy_name).
+  const std::string wanted = (controller == "blkio" ? "io" : controller) + "_cgrp_id";
+  const btf_type* type = btf__type_by_id(types.get(), static_cast<__u32>(id));
+  const struct btf_enum* values = btf_enum(type);
+  for (int i = 0; i < btf_vlen(type); i++) {
+    if (wanted == btf__name_by_offset(types.get(), values[i].name_off)) {
+      return values[i].val;
+    }
+  }
+  return fail(ENOENT, fmt::format("this kernel has no cgroup controller {}", controller));
+}
+
 }  // namespace
 
 /// Between libbpf's C callback and the handler of one drain() call.
@@ -153,7 +176,11 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   }
   bpf_map__set_max_entries(skeleton.maps.events, static_cast<__u32>(options.ring_size_bytes));
   bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
-  bpf_map__set_max_entries(skeleton.maps.free_targets, max_targets());
+  bpf_map__set_max_entries(skeleton.maps.free_targets, max_free_targets());
+  if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
+    return tl::unexpected(chosen.error());
+  }
+  probe.choose_iterators(options);
 
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
@@ -178,6 +205,31 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   return probe;
 }
 
+Result<void> Probe::choose_hierarchy(const ProbeOptions& options) {
+  if (options.cgroup_controller.empty()) {
+    return {};
+  }
+  const Result<int> index = controller_index(options.cgroup_controller);
+  if (!index) {
+    return tl::unexpected(index.error());
+  }
+  skeleton_->rodata->cfg_cgroup_subsys = *index;
+  skeleton_->rodata->cfg_hierarchy_id = options.hierarchy_id;
+  return {};
+}
+
+void Probe::choose_iterators(const ProbeOptions& options) {
+  const auto types = kernel_types();
+  const auto has = [&](const char* context) {
+    return options.iterators && types && btf__find_by_name_kind(types.get(), context, BTF_KIND_STRUCT) > 0;
+  };
+  has_iterators_ = has("bpf_iter__task") && has("bpf_iter__task_file") && has("bpf_iter__task_vma");
+  for (bpf_program* program :
+       {skeleton_->progs.baseline_cwds, skeleton_->progs.baseline_files, skeleton_->progs.baseline_mappings}) {
+    bpf_program__set_autoload(program, has_iterators_);
+  }
+}
+
 Result<void> Probe::attach() {
   // Run on demand, by scan_baseline().
   for (bpf_program* program :
@@ -192,25 +244,61 @@ Result<void> Probe::attach() {
 
 void Probe::detach() { snoop_bpf__detach(skeleton_.get()); }
 
-Result<void> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
+Result<bool> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
   const int map = bpf_map__fd(skeleton_->maps.cgroups);
-  if (bpf_map_update_elem(map, &cgroup_id, &target, replace ? BPF_ANY : BPF_NOEXIST) != 0 && errno != EEXIST) {
-    return fail(errno, fmt::format("cannot trace the cgroup with id {}", cgroup_id));
+  if (bpf_map_update_elem(map, &cgroup_id, &target, replace ? BPF_ANY : BPF_NOEXIST) == 0) {
+    return true;
+  }
+  if (errno == EEXIST) {
+    return false;
+  }
+  return fail(errno, fmt::format("cannot trace the cgroup with id {}", cgroup_id));
+}
+
+void Probe::remove_cgroup(uint64_t cgroup_id) { bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id); }
+
+bool Probe::has_cgroup(uint64_t cgroup_id) const {
+  snoop_target target = {};
+  return bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id, &target) == 0;
+}
+
+Result<bool> Probe::add_free_target(const snoop_target& target) {
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.free_targets), nullptr, &target, BPF_ANY) == 0) {
+    return true;
+  }
+  if (errno == E2BIG) {
+    return false;
+  }
+  return fail(errno, "cannot set a target aside");
+}
+
+Result<void> Probe::scan_baseline() { return scan_baseline_of(0); }
+
+Result<void> Probe::scan_baseline(std::span<const pid_t> pids) {
+  for (const pid_t pid : pids) {
+    Result<void> scanned = scan_baseline_of(pid);
+    if (!scanned && (scanned.error().code == E2BIG || scanned.error().code == EINVAL)) {
+      return scan_baseline_of(0);
+    }
+    if (!scanned) {
+      return scanned;
+    }
   }
   return {};
 }
 
-Result<void> Probe::add_free_target(const snoop_target& target) {
-  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.free_targets), nullptr, &target, BPF_ANY) != 0) {
-    return fail(errno, "cannot set a target aside");
+Result<void> Probe::scan_baseline_of(pid_t pid) {
+  bpf_iter_link_info of_process = {};
+  of_process.task.pid = static_cast<__u32>(pid);
+  bpf_iter_attach_opts options = {};
+  options.sz = sizeof(options);
+  if (pid != 0) {
+    options.link_info = &of_process;
+    options.link_info_len = sizeof(of_process);
   }
-  return {};
-}
-
-Result<void> Probe::scan_baseline() {
   for (const bpf_program* program :
        {skeleton_->progs.baseline_cwds, skeleton_->progs.baseline_files, skeleton_->progs.baseline_mappings}) {
-    const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(bpf_program__attach_iter(program, nullptr),
+    const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(bpf_program__attach_iter(program, &options),
                                                              &bpf_link__destroy);
     if (!link) {
       return fail(errno, fmt::format("cannot attach the iterator {}", bpf_program__name(program)));
@@ -310,6 +398,11 @@ snoop_target_stats Probe::target_stats(uint32_t slot) const {
     sum.base_unknown += stats.base_unknown;
   }
   return sum;
+}
+
+void Probe::clear_target_stats(uint32_t slot) {
+  const std::vector<snoop_target_stats> none(static_cast<size_t>(libbpf_num_possible_cpus()));
+  bpf_map_update_elem(bpf_map__fd(skeleton_->maps.target_stats), &slot, none.data(), BPF_ANY);
 }
 
 snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_stats; }
