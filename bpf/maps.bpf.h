@@ -90,9 +90,12 @@ struct place {
 
 /* One path of one access, while it is worked on. */
 struct access {
-  struct place base; /* of a relative path */
-  struct place root; /* where base and resolved end */
-  struct file *file; /* what it led to; NULL: not known */
+  struct place base;   /* of a relative path */
+  struct place root;   /* where base and resolved end */
+  struct file *file;   /* what it led to; NULL: not known */
+  __u64 base_names;    /* address of the base's names, walked before; 0: walk now */
+  __u64 base_identity; /* of those */
+  __u32 base_len;      /* of those, in bytes */
   __u64 device;
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
@@ -123,7 +126,15 @@ struct scratch {
 
 /* One for each program: a program does not run twice on one CPU at a time, but
  * where it can be preempted another may run in between. */
-enum { SCRATCH_SYSCALL = 0, SCRATCH_EXEC = 1, SCRATCH_CGROUP = 2, SCRATCH_BASELINE = 3, SCRATCH_COUNT = 4 };
+enum {
+  SCRATCH_SYSCALL = 0,
+  SCRATCH_EXEC = 1,
+  SCRATCH_CGROUP = 2,
+  SCRATCH_BASELINE = 3,
+  SCRATCH_URING = 4,
+  SCRATCH_URING_DONE = 5,
+  SCRATCH_COUNT = 6
+};
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -136,6 +147,44 @@ static __always_inline struct scratch *scratch_of(__u32 which)
 {
   return bpf_map_lookup_elem(&scratches, &which);
 }
+
+/* An io_uring request between its submission and its end. With what a hash map
+ * adds, it is as large as the kernel's allocator gives for it: 8 KiB. */
+#define REQUEST_TEXT 7928
+
+struct request {
+  __u64 address; /* of the kernel's request */
+  struct snoop_event event;
+  struct place root;
+  __u64 base_identity;
+  __u64 kinds;
+  __u64 open_flags;
+  __u32 taken; /* sent, or being sent */
+  __u32 slot;  /* of the target */
+  __s32 dirfd;
+  __u32 base_len;
+  bool late_base;          /* the directory was not open yet at the submission */
+  bool opens_fd;           /* its result is a descriptor */
+  bool silent;             /* nobody is told if it succeeds */
+  char text[REQUEST_TEXT]; /* path, then base, without a NUL between */
+};
+
+/* By the address of the kernel's request; one more than that for a second path. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct request);
+} pending_requests SEC(".maps");
+
+/* Where an entry is put together. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct request);
+} new_requests SEC(".maps");
 
 static __always_inline struct snoop_target_stats *stats_of(__u32 slot)
 {

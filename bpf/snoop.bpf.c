@@ -4,6 +4,7 @@
 #include "hook_cgroup.bpf.h"
 #include "hook_exec.bpf.h"
 #include "hook_syscall.bpf.h"
+#include "hook_uring.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 

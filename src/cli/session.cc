@@ -35,7 +35,10 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
       recorder_({.exclude = options.exclude, .max_files = options.max_files}),
       loader_names_(probe_.sees_same_pids()),
       started_at_(wall_now()) {
-  not_seen_ = {"io_uring requests", "x32 system calls"};
+  if (!probe_.sees_io_uring()) {
+    not_seen_.emplace_back("io_uring requests");
+  }
+  not_seen_.emplace_back("x32 system calls");
 }
 
 Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoop& loop, AccessHandler on_access,
@@ -295,6 +298,7 @@ Container& Session::container_of(const Access& access) {
 
 void Session::finish() {
   probe_.detach();
+  probe_.flush_requests();
   reader_->drain();
 }
 
@@ -332,6 +336,7 @@ ReportHeader Session::header(bool final) {
 }
 
 Result<void> Session::write_report(bool final) {
+  probe_.flush_requests();
   reader_->drain();
   collect_stats();
   const ReportHeader report_header = header(final);

@@ -2,6 +2,7 @@
 #include "probe/probe.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -15,6 +16,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -87,6 +89,41 @@ void fill_rules(Rules& rules) {
   }
 }
 
+/// Whether the kernel has a tracepoint.
+bool has_tracepoint(const btf* kernel, const char* name) {
+  return btf__find_by_name_kind(kernel, fmt::format("btf_trace_{}", name).c_str(), BTF_KIND_TYPEDEF) > 0;
+}
+
+/// Whether a request's path stands where bpf/hook_uring.bpf.h looks for it: in
+/// struct io_open, behind a plain pointer (6.0 and later, but maybe not for ever).
+bool has_known_requests(const btf* kernel) {
+  const int id = btf__find_by_name_kind(kernel, "io_open", BTF_KIND_STRUCT);
+  if (id <= 0 || btf__find_by_name_kind(kernel, "io_cmd_data", BTF_KIND_STRUCT) <= 0) {
+    return false;
+  }
+  const btf_type* type = btf__type_by_id(kernel, static_cast<__u32>(id));
+  const std::span members(btf_members(type), btf_vlen(type));
+  return std::any_of(members.begin(), members.end(), [&](const btf_member& member) {
+    return std::string_view(btf__name_by_offset(kernel, member.name_off)) == "filename" &&
+           btf_is_ptr(btf__type_by_id(kernel, member.type));
+  });
+}
+
+/// Leaves out the programs for io_uring that this kernel has nothing for.
+void choose_uring_programs(const snoop_bpf& skeleton) {
+  const std::unique_ptr<btf, void (*)(btf*)> kernel(btf__load_vmlinux_btf(), &btf__free);
+  const bool known = kernel && has_known_requests(kernel.get()) && has_tracepoint(kernel.get(), "io_uring_complete") &&
+                     has_tracepoint(kernel.get(), "io_uring_fail_link");
+  const bool has_new = known && has_tracepoint(kernel.get(), "io_uring_submit_req");
+  const bool has_old = known && !has_new && has_tracepoint(kernel.get(), "io_uring_submit_sqe");
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_req, has_new);
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_sqe, has_old);
+  for (bpf_program* program :
+       {skeleton.progs.on_uring_complete, skeleton.progs.on_uring_fail_link, skeleton.progs.flush_requests}) {
+    bpf_program__set_autoload(program, has_new || has_old);
+  }
+}
+
 uint64_t recursion_misses(const bpf_program* program) {
   bpf_prog_info info = {};
   __u32 size = sizeof(info);
@@ -139,6 +176,7 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
   bpf_map__set_max_entries(skeleton.maps.free_targets, max_targets());
 
+  choose_uring_programs(skeleton);
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
     std::string what = "the kernel does not take the BPF programs";
@@ -172,10 +210,14 @@ Result<void> Probe::attach() {
   if (const int error = snoop_bpf__attach(skeleton_.get()); error != 0) {
     return fail(-error, "cannot attach the BPF programs", hint_for(-error));
   }
+  attached_ = true;
   return {};
 }
 
-void Probe::detach() { snoop_bpf__detach(skeleton_.get()); }
+void Probe::detach() {
+  snoop_bpf__detach(skeleton_.get());
+  attached_ = false;
+}
 
 Result<void> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
   const int map = bpf_map__fd(skeleton_->maps.cgroups);
@@ -261,7 +303,24 @@ snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_s
 uint64_t Probe::skipped_runs() const {
   const auto& progs = skeleton_->progs;
   return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_exec) +
-         recursion_misses(progs.on_cgroup_mkdir);
+         recursion_misses(progs.on_cgroup_mkdir) + recursion_misses(progs.on_uring_submit_req) +
+         recursion_misses(progs.on_uring_submit_sqe) + recursion_misses(progs.on_uring_complete);
+}
+
+bool Probe::sees_io_uring() const { return bpf_program__fd(skeleton_->progs.on_uring_complete) >= 0; }
+
+void Probe::flush_requests() {
+  if (!sees_io_uring()) {
+    return;
+  }
+  __u64 all = attached_ ? 0 : 1;
+  bpf_test_run_opts run = {};
+  run.sz = sizeof(run);
+  run.ctx_in = &all;
+  run.ctx_size_in = sizeof(all);
+  if (const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.flush_requests), &run); error != 0) {
+    spdlog::error("cannot look for unfinished io_uring requests: {}", strerrordesc_np(-error));
+  }
 }
 
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }

@@ -74,6 +74,12 @@ class Probe {
   /// already: each may have been an access.
   [[nodiscard]] uint64_t skipped_runs() const;
 
+  /// Whether this kernel lets io_uring requests be seen.
+  [[nodiscard]] bool sees_io_uring() const;
+  /// Sends, as succeeded, the io_uring requests that may have ended unseen; after
+  /// detach() also those that have not ended.
+  void flush_requests();
+
   /// Whether process ids in records are what /proc shows here.
   [[nodiscard]] bool sees_same_pids() const;
 
@@ -93,6 +99,7 @@ class Probe {
 
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
   std::unique_ptr<DrainState> drain_state_;
+  bool attached_ = false;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
 };
 
