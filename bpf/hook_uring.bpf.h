@@ -38,8 +38,8 @@ enum {
 #define OPS_TWO_PATHS (OP(RENAMEAT) | OP(LINKAT))
 #define OPS_SEND (OP(SEND) | OP(SEND_ZC) | OP(SENDMSG) | OP(SENDMSG_ZC))
 #define OPS_SOCKET (OP(CONNECT) | OP(BIND) | OPS_SEND)
-#define OPS_WITH_PATH                                                                                      \
-  (OPS_OPEN | OPS_TWO_PATHS | OPS_SOCKET | OP(STATX) | OP(UNLINKAT) | OP(MKDIRAT) | OP(SYMLINKAT) | OP(SETXATTR) | \
+#define OPS_WITH_PATH                                                                                                  \
+  (OPS_OPEN | OPS_TWO_PATHS | OPS_SOCKET | OP(STATX) | OP(UNLINKAT) | OP(MKDIRAT) | OP(SYMLINKAT) | OP(SETXATTR) |     \
    OP(GETXATTR))
 
 static __always_inline bool is_op_of(__u8 opcode, __u64 ops)
@@ -215,26 +215,31 @@ __noinline int note_path(__u32 number)
   return emit_access(SCRATCH_URING);
 }
 
-/* Where the kernel's copy of a socket address is; false: none, or no path. */
+/* include/linux/socket.h: address families end before this one. */
+#define AF_END 64
+
+/* Where the kernel's copy of a socket address is; false: none, or no path. Before
+ * 6.11 it is not made in time. */
 static __always_inline bool request_address(struct access *access, struct io_kiocb *req, __u8 opcode, void *command)
 {
-  struct io_async_msghdr *message = (struct io_async_msghdr *)BPF_CORE_READ(req, async_data);
-  struct sockaddr_un *address;
+  void *address = BPF_CORE_READ(req, async_data);
+  struct io_async_msghdr *message = address;
+  __u16 family = 0;
   __s32 length;
-  __u16 family;
 
-  if (!message)
+  if (!bpf_core_type_exists(struct io_bind) || !message)
     return false;
-  if (opcode == IORING_OP_CONNECT) {
-    address = (struct sockaddr_un *)((void *)message + bpf_core_field_offset(struct io_async_msghdr, addr));
-    length = BPF_CORE_READ((struct io_connect *)command, addr_len);
-  } else if (opcode == IORING_OP_BIND) {
-    if (!bpf_core_type_exists(struct io_bind))
-      return false;
-    address = (struct sockaddr_un *)((void *)message + bpf_core_field_offset(struct io_async_msghdr, addr));
-    length = BPF_CORE_READ((struct io_bind *)command, addr_len);
+  if (opcode == IORING_OP_CONNECT || opcode == IORING_OP_BIND) {
+    if (opcode == IORING_OP_CONNECT)
+      length = BPF_CORE_READ((struct io_connect *)command, addr_len);
+    else
+      length = BPF_CORE_READ((struct io_bind *)command, addr_len);
+    /* The address alone, or within a message, which begins with a pointer. */
+    bpf_probe_read_kernel(&family, sizeof(family), address);
+    if (family == 0 || family >= AF_END)
+      address += bpf_core_field_offset(struct io_async_msghdr, addr);
   } else {
-    address = (struct sockaddr_un *)BPF_CORE_READ(message, msg.msg_name);
+    address = BPF_CORE_READ(message, msg.msg_name);
     length = BPF_CORE_READ(message, msg.msg_namelen);
   }
   if (!address || length <= (__s32)sizeof(family))
