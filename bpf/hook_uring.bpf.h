@@ -57,6 +57,7 @@ static __noinline int emit_request(struct request *request, __s32 result, __u32 
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats = stats_of(request->slot);
   __u32 path_len = request->event.path_len;
+  __u64 text = (__u64)request + sizeof(*request);
   __u64 kinds = request->kinds;
   struct access *access;
 
@@ -74,7 +75,7 @@ static __noinline int emit_request(struct request *request, __s32 result, __u32 
   access->root = request->root;
   access->base_identity = request->base_identity;
   access->base_len = request->base_len;
-  access->base_names = (__u64)request->text + path_len;
+  access->base_names = text + path_len;
   if (request->late_base) {
     struct file *file = by == BY_ITSELF ? file_of_fd(bpf_get_current_task_btf(), request->dirfd) : NULL;
 
@@ -91,7 +92,7 @@ static __noinline int emit_request(struct request *request, __s32 result, __u32 
     if (file)
       kinds |= set_opened(scratch, file, request->open_flags);
   }
-  bpf_probe_read_kernel(scratch->data, path_len, request->text);
+  bpf_probe_read_kernel(scratch->data, path_len, (const void *)text);
   set_path_len(scratch, path_len);
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome_of(result));
   return emit_access(which);
@@ -99,12 +100,18 @@ static __noinline int emit_request(struct request *request, __s32 result, __u32 
 
 static __always_inline void finish_request(__u64 key, __s32 result, __u32 which, int by)
 {
-  struct request *request = bpf_map_lookup_elem(&pending_requests, &key);
+  struct request *request = bpf_map_lookup_elem(&short_requests, &key);
 
-  if (!request)
+  if (request) {
+    emit_request(request, result, which, by);
+    bpf_map_delete_elem(&short_requests, &key);
     return;
-  emit_request(request, result, which, by);
-  bpf_map_delete_elem(&pending_requests, &key);
+  }
+  request = bpf_map_lookup_elem(&long_requests, &key);
+  if (request) {
+    emit_request(request, result, which, by);
+    bpf_map_delete_elem(&long_requests, &key);
+  }
 }
 
 /* The path of a socket address, out of the kernel's copy. Returns its length with
@@ -130,7 +137,8 @@ __noinline int note_path(__u32 number)
   struct fs_struct *fs = task->fs;
   struct scratch *scratch = scratch_of(SCRATCH_URING);
   __u32 zero = 0;
-  struct request *request = bpf_map_lookup_elem(&new_requests, &zero);
+  struct long_request *new_request = bpf_map_lookup_elem(&new_requests, &zero);
+  struct request *request;
   struct snoop_target_stats *stats;
   struct access *access;
   __u32 path_len;
@@ -139,8 +147,9 @@ __noinline int note_path(__u32 number)
   long len;
   int state;
 
-  if (!scratch || !request)
+  if (!scratch || !new_request)
     return 0;
+  request = &new_request->request;
   key = request->address + number;
   access = &scratch->access;
   stats = stats_of(access->slot);
@@ -192,15 +201,17 @@ __noinline int note_path(__u32 number)
     }
   }
 
-  if (end <= REQUEST_TEXT) {
+  if (end <= LONG_TEXT) {
     request->event = scratch->event;
     request->root = access->root;
     request->slot = access->slot;
     request->dirfd = access->dirfd;
     request->base_len = end - path_len;
     request->taken = 0;
-    bpf_probe_read_kernel(request->text, end, scratch->data);
-    if (!bpf_map_update_elem(&pending_requests, &key, request, BPF_ANY))
+    bpf_probe_read_kernel(new_request->text, end, scratch->data);
+    if (end <= SHORT_TEXT && !bpf_map_update_elem(&short_requests, &key, new_request, BPF_ANY))
+      return 0;
+    if (!bpf_map_update_elem(&long_requests, &key, new_request, BPF_ANY))
       return 0;
   }
   /* No room to wait for the result. In doubt the file was used. */
@@ -424,19 +435,30 @@ int BPF_PROG(on_uring_fail_link, struct io_kiocb *req, struct io_kiocb *link)
 
   if (!is_op_of(link->opcode, OPS_WITH_PATH))
     return 0;
-  bpf_map_delete_elem(&pending_requests, &key);
+  bpf_map_delete_elem(&short_requests, &key);
+  bpf_map_delete_elem(&long_requests, &key);
   key++;
-  bpf_map_delete_elem(&pending_requests, &key);
+  bpf_map_delete_elem(&short_requests, &key);
+  bpf_map_delete_elem(&long_requests, &key);
   return 0;
 }
 
 struct bpf_map;
 
-static long flush_request(struct bpf_map *map, __u64 *key, struct request *request, void *all)
+static long flush_short(struct bpf_map *map, __u64 *key, struct request *request, bool *all)
 {
-  if (*(bool *)all || request->silent) {
+  if (*all || request->silent) {
     emit_request(request, 0, SCRATCH_BASELINE, BY_STRANGER);
-    bpf_map_delete_elem(&pending_requests, key);
+    bpf_map_delete_elem(&short_requests, key);
+  }
+  return 0;
+}
+
+static long flush_long(struct bpf_map *map, __u64 *key, struct request *request, bool *all)
+{
+  if (*all || request->silent) {
+    emit_request(request, 0, SCRATCH_BASELINE, BY_STRANGER);
+    bpf_map_delete_elem(&long_requests, key);
   }
   return 0;
 }
@@ -448,7 +470,8 @@ int flush_requests(struct bpf_raw_tracepoint_args *ctx)
 {
   bool all = ctx->args[0] != 0;
 
-  bpf_for_each_map_elem(&pending_requests, flush_request, &all, 0);
+  bpf_for_each_map_elem(&short_requests, flush_short, &all, 0);
+  bpf_for_each_map_elem(&long_requests, flush_long, &all, 0);
   return 0;
 }
 

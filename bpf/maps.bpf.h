@@ -148,10 +148,8 @@ static __always_inline struct scratch *scratch_of(__u32 which)
   return bpf_map_lookup_elem(&scratches, &which);
 }
 
-/* An io_uring request between its submission and its end. With what a hash map
- * adds, it is as large as the kernel's allocator gives for it: 8 KiB. */
-#define REQUEST_TEXT 7928
-
+/* An io_uring request between its submission and its end. Its text stands behind
+ * it: path, then base, without a NUL between. */
 struct request {
   __u64 address; /* of the kernel's request */
   struct snoop_event event;
@@ -163,27 +161,49 @@ struct request {
   __u32 slot;  /* of the target */
   __s32 dirfd;
   __u32 base_len;
-  bool late_base;          /* the directory was not open yet at the submission */
-  bool opens_fd;           /* its result is a descriptor */
-  bool silent;             /* nobody is told if it succeeds */
-  char text[REQUEST_TEXT]; /* path, then base, without a NUL between */
+  bool late_base; /* the directory was not open yet at the submission */
+  bool opens_fd;  /* its result is a descriptor */
+  bool silent;    /* nobody is told if it succeeds */
 };
 
-/* By the address of the kernel's request; one more than that for a second path. */
+#define SHORT_TEXT 320
+/* With what a hash map adds, 8 KiB: that is what the allocator would give. */
+#define LONG_TEXT 7920
+
+struct short_request {
+  struct request request;
+  char text[SHORT_TEXT];
+};
+
+struct long_request {
+  struct request request;
+  char text[LONG_TEXT];
+};
+
+/* By the address of the kernel's request; one more than that for a second path.
+ * Most are short: their memory is set aside, since to ask for it each time would
+ * take far longer than the request. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct short_request);
+} short_requests SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
-  __uint(max_entries, 4096);
+  __uint(max_entries, 1024);
   __type(key, __u64);
-  __type(value, struct request);
-} pending_requests SEC(".maps");
+  __type(value, struct long_request);
+} long_requests SEC(".maps");
 
 /* Where an entry is put together. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, struct request);
+  __type(value, struct long_request);
 } new_requests SEC(".maps");
 
 static __always_inline struct snoop_target_stats *stats_of(__u32 slot)

@@ -37,6 +37,8 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
       started_at_(wall_now()) {
   if (!probe_.sees_io_uring()) {
     not_seen_.emplace_back("io_uring requests");
+  } else if (!probe_.sees_io_uring_sockets()) {
+    not_seen_.emplace_back("io_uring requests with the path of a socket");
   }
   not_seen_.emplace_back("x32 system calls");
 }

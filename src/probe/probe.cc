@@ -109,18 +109,34 @@ bool has_known_requests(const btf* kernel) {
   });
 }
 
-/// Leaves out the programs for io_uring that this kernel has nothing for.
-void choose_uring_programs(const snoop_bpf& skeleton) {
+/// What of io_uring this kernel lets see.
+struct UringSupport {
+  bool submit_req = false;
+  bool submit_sqe = false;
+  bool sockets = false;
+};
+
+UringSupport uring_support() {
   const std::unique_ptr<btf, void (*)(btf*)> kernel(btf__load_vmlinux_btf(), &btf__free);
-  const bool known = kernel && has_known_requests(kernel.get()) && has_tracepoint(kernel.get(), "io_uring_complete") &&
-                     has_tracepoint(kernel.get(), "io_uring_fail_link");
-  const bool has_new = known && has_tracepoint(kernel.get(), "io_uring_submit_req");
-  const bool has_old = known && !has_new && has_tracepoint(kernel.get(), "io_uring_submit_sqe");
-  bpf_program__set_autoload(skeleton.progs.on_uring_submit_req, has_new);
-  bpf_program__set_autoload(skeleton.progs.on_uring_submit_sqe, has_old);
+  UringSupport support;
+  if (!kernel || !has_known_requests(kernel.get()) || !has_tracepoint(kernel.get(), "io_uring_complete") ||
+      !has_tracepoint(kernel.get(), "io_uring_fail_link")) {
+    return support;
+  }
+  support.submit_req = has_tracepoint(kernel.get(), "io_uring_submit_req");
+  support.submit_sqe = !support.submit_req && has_tracepoint(kernel.get(), "io_uring_submit_sqe");
+  support.sockets = (support.submit_req || support.submit_sqe) &&
+                    btf__find_by_name_kind(kernel.get(), "io_bind", BTF_KIND_STRUCT) > 0;
+  return support;
+}
+
+/// Leaves out the programs for io_uring that this kernel has nothing for.
+void choose_uring_programs(const snoop_bpf& skeleton, const UringSupport& support) {
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_req, support.submit_req);
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_sqe, support.submit_sqe);
   for (bpf_program* program :
        {skeleton.progs.on_uring_complete, skeleton.progs.on_uring_fail_link, skeleton.progs.flush_requests}) {
-    bpf_program__set_autoload(program, has_new || has_old);
+    bpf_program__set_autoload(program, support.submit_req || support.submit_sqe);
   }
 }
 
@@ -176,7 +192,10 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
   bpf_map__set_max_entries(skeleton.maps.free_targets, max_targets());
 
-  choose_uring_programs(skeleton);
+  const UringSupport uring = uring_support();
+  choose_uring_programs(skeleton, uring);
+  probe.io_uring_sockets_ = uring.sockets;
+
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
     std::string what = "the kernel does not take the BPF programs";
