@@ -712,6 +712,7 @@ TEST_F(UringTest, ManyThatWait) {
   constexpr int kChains = 60;
   constexpr int kLength = 100;
   std::vector<std::string> names;
+  names.reserve(size_t{kChains} * kLength);
   for (int i = 0; i < kChains * kLength; i++) {
     names.push_back("missing-" + std::to_string(i));
   }
@@ -724,12 +725,13 @@ TEST_F(UringTest, ManyThatWait) {
     if (::pipe(ends) != 0) {
       return errno;
     }
+    size_t next = 0;
     for (int chain = 0; chain < kChains; chain++) {
       io_uring_sqe& wait = ring.add(IORING_OP_POLL_ADD, ends[0]);
       wait.poll32_events = POLLIN;
       wait.flags = IOSQE_IO_LINK;
       for (int i = 0; i < kLength; i++) {
-        io_uring_sqe& sqe = ring.openat(AT_FDCWD, names[static_cast<size_t>(chain * kLength + i)].c_str());
+        io_uring_sqe& sqe = ring.openat(AT_FDCWD, names[next++].c_str());
         sqe.flags = i + 1 < kLength ? IOSQE_IO_HARDLINK : 0;
       }
     }
@@ -754,6 +756,7 @@ TEST_F(UringTest, ManyRingsAtATime) {
   constexpr int kBatch = 25;
   const auto accesses = capture_->run([] {
     std::vector<std::thread> threads;
+    threads.reserve(kThreads);
     for (int thread = 0; thread < kThreads; thread++) {
       threads.emplace_back([thread] {
         Ring ring;
@@ -778,6 +781,34 @@ TEST_F(UringTest, ManyRingsAtATime) {
   EXPECT_EQ(accesses.size() + capture_->stats().ring_full, static_cast<size_t>(kThreads * kRounds * kBatch));
   for (const Access& access : accesses) {
     EXPECT_NE(kinds_with(access.seen, SNOOP_OUTCOME_MISSING), 0) << access.path;
+  }
+}
+
+TEST_F(UringTest, NoRoomForItsEnd) {
+  // Two requests a time, four ends that nobody takes away.
+  std::vector<std::string> names;
+  for (int i = 0; i < 12; i++) {
+    names.push_back("file-" + std::to_string(i));
+    write_file(names.back());
+  }
+  auto accesses = capture_->run([&] {
+    Ring ring(0, 2);
+    for (size_t i = 0; i < names.size(); i += 2) {
+      ring.openat(AT_FDCWD, names[i].c_str());
+      ring.openat(AT_FDCWD, names[i + 1].c_str());
+      ring.hand_over();
+    }
+    return 0;
+  });
+  capture_->probe().detach();
+  capture_->probe().flush_requests();
+  for (Access& access : capture_->drain()) {
+    accesses.push_back(std::move(access));
+  }
+  EXPECT_THAT(accesses, SizeIs(names.size()));
+  for (const std::string& name : names) {
+    ASSERT_THAT(at(accesses, path(name)), SizeIs(1)) << name;
+    EXPECT_NE(kinds_with(at(accesses, path(name))[0].seen, SNOOP_OUTCOME_OK), 0);
   }
 }
 
