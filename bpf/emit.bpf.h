@@ -175,7 +175,7 @@ __noinline int emit_access(__u32 which)
     return 0;
   access->uncached = !cfg_first_sight_only;
   if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
-    base = place_identity(&access->base);
+    base = access->base_names ? access->base_identity : place_identity(&access->base);
     access->uncached |= !base;
   }
   if (!access->uncached) {
@@ -190,7 +190,13 @@ __noinline int emit_access(__u32 which)
   announce_root(scratch);
   offset = scratch->event.path_len;
   scratch->event.mount_at = 0;
-  if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
+  if (access->base_names) {
+    base_len = access->base_len;
+    if (base_len > SNOOP_WALK_MAX || offset > SNOOP_PATH_MAX)
+      return 0;
+    bpf_probe_read_kernel(scratch->data + offset, base_len, (const void *)access->base_names);
+    offset += base_len;
+  } else if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
     start = offset;
     state = walk_up(&access->base, &access->root, which, &offset, &mount_at);
     if (state == WALK_CUT) {

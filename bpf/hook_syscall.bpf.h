@@ -3,54 +3,16 @@
 #ifndef SNOOP_HOOK_SYSCALL_BPF_H
 #define SNOOP_HOOK_SYSCALL_BPF_H
 
+#include "outcome.bpf.h"
 #include "target.bpf.h"
 #include "uapi.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-/* Errors that say nothing about the file: the path named none, the call did
- * not happen, or it happens again. */
-static __always_inline bool is_no_access(long ret)
-{
-  return ret == -EFAULT || ret == -ENAMETOOLONG || ret == -EBADF || ret == -ENOSYS || ret == -EINTR ||
-         (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
-}
-
-static __always_inline __u32 outcome_of(long ret)
-{
-  if (ret >= 0)
-    return SNOOP_OUTCOME_OK;
-  if (ret == -ENOENT || ret == -ENOTDIR)
-    return SNOOP_OUTCOME_MISSING;
-  if (ret == -EACCES || ret == -EPERM)
-    return SNOOP_OUTCOME_REFUSED;
-  return SNOOP_OUTCOME_OTHER;
-}
-
-static __always_inline __u64 kinds_of_flags(__u64 flags)
-{
-  __u64 kinds;
-
-  if (flags & O_PATH)
-    kinds = KIND(PATH);
-  else if ((flags & O_ACCMODE) == O_WRONLY)
-    kinds = KIND(WRITE);
-  else if ((flags & O_ACCMODE) == O_RDWR)
-    kinds = KIND(READ) | KIND(WRITE);
-  else
-    kinds = KIND(READ);
-  if (flags & O_DIRECTORY)
-    kinds |= KIND(DIRECTORY);
-  return kinds;
-}
 
 /* Whether the call wrote its result over the path that it was given. */
 static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
   return path < result + result_size && result < path + path_size;
 }
-
-/* include/uapi/linux/un.h */
-#define UNIX_PATH_MAX 108
 
 /* The path of a socket address ends with a NUL or with the address, behind which
  * there may be no memory. Returns its length with a NUL. */
@@ -139,8 +101,7 @@ __noinline int on_path(__u32 which, __u32 op)
   return emit_access(which);
 }
 
-/* include/linux/socket.h, include/uapi/linux/net.h */
-#define AF_UNIX 1
+/* include/uapi/linux/net.h */
 #define SYS_BIND 2
 #define SYS_CONNECT 3
 #define SYS_SENDTO 11
@@ -272,7 +233,7 @@ static __always_inline bool is_nofollow(const struct pt_regs *regs, int abi,
   case SNOOP_FOLLOW_NEVER: return true;
   case SNOOP_FOLLOW_UNLESS_TOLD: return syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_NOFOLLOW;
   case SNOOP_FOLLOW_IF_TOLD: return !(syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_FOLLOW);
-  case SNOOP_FOLLOW_OPEN: return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(flags);
   default: return false;
   }
 }
@@ -379,17 +340,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
      * its result should be (syscall_rollback); nothing was opened then. */
     if (!file && (__u64)ret == number)
       return 0;
-    /* With O_TMPFILE the path is that of the directory. */
-    if (file && !(flags & O_TMPFILE_ONLY)) {
-      if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED) {
-        set_created_file(scratch, file);
-        kinds |= KIND(CREATE);
-      } else {
-        set_file(scratch, file);
-        if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR)
-          kinds |= KIND(DIRECTORY);
-      }
-    }
+    if (file)
+      kinds |= set_opened(scratch, file, flags);
   }
   if (is_nofollow(regs, abi, rule, flags))
     scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;

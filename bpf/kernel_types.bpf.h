@@ -141,6 +141,94 @@ struct linux_binprm {
   const char *fdpath;
 };
 
+/* io_uring: a request, and what its command area holds for each operation. */
+struct filename {
+  const char *name;
+};
+
+struct io_cmd_data {
+  struct file *file;
+};
+
+struct io_cqe {
+  __s32 res;
+};
+
+struct io_kiocb {
+  struct io_cmd_data cmd;
+  __u8 opcode;
+  __u64 flags;
+  struct io_cqe cqe;
+  void *async_data;
+};
+
+struct io_open {
+  int dfd;
+  __u32 file_slot;
+  struct filename *filename;
+  struct {
+    __u64 flags;
+    __u64 resolve;
+  } how;
+};
+
+struct io_statx {
+  int dfd;
+  unsigned int flags;
+  struct filename *filename;
+};
+
+struct io_rename {
+  int old_dfd;
+  int new_dfd;
+  struct filename *oldpath;
+  struct filename *newpath;
+};
+
+struct io_unlink {
+  int dfd;
+  struct filename *filename;
+};
+
+struct io_mkdir {
+  int dfd;
+  struct filename *filename;
+};
+
+struct io_link {
+  int old_dfd;
+  int new_dfd;
+  struct filename *oldpath;
+  struct filename *newpath;
+  int flags;
+};
+
+struct io_xattr {
+  struct filename *filename;
+};
+
+struct io_connect {
+  int addr_len;
+};
+
+struct io_bind {
+  int addr_len;
+};
+
+struct __kernel_sockaddr_storage {
+  unsigned short ss_family;
+};
+
+struct msghdr {
+  void *msg_name;
+  int msg_namelen;
+};
+
+struct io_async_msghdr {
+  struct msghdr msg;
+  struct __kernel_sockaddr_storage addr;
+};
+
 /* Contexts of the iterators (kernel/bpf/task_iter.c). */
 struct bpf_iter__task {
   struct task_struct *task;

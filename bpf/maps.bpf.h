@@ -135,6 +135,9 @@ struct access {
   struct place root;   /* where base and resolved end */
   struct file *file;   /* what it led to; NULL: not known */
   struct inode *inode; /* of that file */
+  __u64 base_names;    /* address of the base's names, walked before; 0: walk now */
+  __u64 base_identity; /* of those */
+  __u32 base_len;      /* of those, in bytes */
   __u64 device;
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
@@ -172,6 +175,8 @@ enum {
   SCRATCH_CGROUP,
   SCRATCH_BASELINE,
   SCRATCH_FILE,
+  SCRATCH_URING,
+  SCRATCH_URING_DONE,
   SCRATCH_COUNT,
 };
 
@@ -186,6 +191,64 @@ static __always_inline struct scratch *scratch_of(__u32 which)
 {
   return bpf_map_lookup_elem(&scratches, &which);
 }
+
+/* An io_uring request between its submission and its end. Its text stands behind
+ * it: path, then base, without a NUL between. */
+struct request {
+  __u64 address; /* of the kernel's request */
+  struct snoop_event event;
+  struct place root;
+  __u64 base_identity;
+  __u64 kinds;
+  __u64 open_flags;
+  __u32 taken; /* sent, or being sent */
+  __u32 slot;  /* of the target */
+  __s32 dirfd;
+  __u32 base_len;
+  bool late_base; /* the directory was not open yet at the submission */
+  bool opens_fd;  /* its result is a descriptor */
+  bool silent;    /* nobody is told if it succeeds */
+};
+
+#define SHORT_TEXT 320
+/* With what a hash map adds, 8 KiB: that is what the allocator would give. */
+#define LONG_TEXT 7920
+
+struct short_request {
+  struct request request;
+  char text[SHORT_TEXT];
+};
+
+struct long_request {
+  struct request request;
+  char text[LONG_TEXT];
+};
+
+/* By the address of the kernel's request; one more than that for a second path.
+ * Most are short: their memory is set aside, since to ask for it each time would
+ * take far longer than the request. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct short_request);
+} short_requests SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1024);
+  __type(key, __u64);
+  __type(value, struct long_request);
+} long_requests SEC(".maps");
+
+/* Where an entry is put together. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct long_request);
+} new_requests SEC(".maps");
 
 static __always_inline struct snoop_target_stats *stats_of(__u32 slot)
 {

@@ -5,5 +5,6 @@
 #include "hook_cgroup.bpf.h"
 #include "hook_exec.bpf.h"
 #include "hook_syscall.bpf.h"
+#include "hook_uring.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -40,6 +40,10 @@ struct open_how {
   __u64 resolve;
 };
 
+/* include/linux/socket.h, include/uapi/linux/un.h */
+#define AF_UNIX 1
+#define UNIX_PATH_MAX 108
+
 /* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
 #define EPERM 1
 #define ENOENT 2
@@ -50,6 +54,7 @@ struct open_how {
 #define ENOTDIR 20
 #define ENAMETOOLONG 36
 #define ENOSYS 38
+#define ECANCELED 125
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
 

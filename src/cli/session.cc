@@ -47,7 +47,12 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
           probe_.sees_same_pids(), options.command != Command::kTrace),
       moved_delay_(kMovedDelay),
       started_at_(wall_now()) {
-  not_seen_ = {"io_uring requests", "x32 system calls"};
+  if (!probe_.sees_io_uring()) {
+    not_seen_.emplace_back("io_uring requests");
+  } else if (!probe_.sees_io_uring_sockets()) {
+    not_seen_.emplace_back("io_uring requests with the path of a socket");
+  }
+  not_seen_.emplace_back("x32 system calls");
   for (uint32_t slot = 0; slot < Probe::max_targets(); slot++) {
     free_slots_.push_back(slot);
   }
@@ -606,6 +611,7 @@ void Session::end_gone_targets() {
 
 void Session::finish() {
   probe_.detach();
+  probe_.flush_requests();
   reader_->drain();
   scan_moved();
   reader_->drain();
@@ -655,6 +661,7 @@ ReportHeader Session::header(bool final) {
 }
 
 Result<void> Session::write_report(bool final) {
+  probe_.flush_requests();
   reader_->drain();
   scan_moved();
   reader_->drain();

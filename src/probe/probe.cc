@@ -17,6 +17,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -104,6 +105,57 @@ bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
   return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0;
 }
 
+/// Whether the kernel has a tracepoint.
+bool has_tracepoint(const btf* kernel, const char* name) {
+  return btf__find_by_name_kind(kernel, fmt::format("btf_trace_{}", name).c_str(), BTF_KIND_TYPEDEF) > 0;
+}
+
+/// Whether a request's path stands where bpf/hook_uring.bpf.h looks for it: in
+/// struct io_open, behind a plain pointer (6.0 and later, but maybe not for ever).
+bool has_known_requests(const btf* kernel) {
+  const int id = btf__find_by_name_kind(kernel, "io_open", BTF_KIND_STRUCT);
+  if (id <= 0 || btf__find_by_name_kind(kernel, "io_cmd_data", BTF_KIND_STRUCT) <= 0) {
+    return false;
+  }
+  const btf_type* type = btf__type_by_id(kernel, static_cast<__u32>(id));
+  const std::span members(btf_members(type), btf_vlen(type));
+  return std::any_of(members.begin(), members.end(), [&](const btf_member& member) {
+    return std::string_view(btf__name_by_offset(kernel, member.name_off)) == "filename" &&
+           btf_is_ptr(btf__type_by_id(kernel, member.type));
+  });
+}
+
+/// What of io_uring this kernel lets see.
+struct UringSupport {
+  bool submit_req = false;
+  bool submit_sqe = false;
+  bool sockets = false;
+};
+
+UringSupport uring_support() {
+  const std::unique_ptr<btf, void (*)(btf*)> kernel(btf__load_vmlinux_btf(), &btf__free);
+  UringSupport support;
+  if (!kernel || !has_known_requests(kernel.get()) || !has_tracepoint(kernel.get(), "io_uring_complete") ||
+      !has_tracepoint(kernel.get(), "io_uring_fail_link")) {
+    return support;
+  }
+  support.submit_req = has_tracepoint(kernel.get(), "io_uring_submit_req");
+  support.submit_sqe = !support.submit_req && has_tracepoint(kernel.get(), "io_uring_submit_sqe");
+  support.sockets = (support.submit_req || support.submit_sqe) &&
+                    btf__find_by_name_kind(kernel.get(), "io_bind", BTF_KIND_STRUCT) > 0;
+  return support;
+}
+
+/// Leaves out the programs for io_uring that this kernel has nothing for.
+void choose_uring_programs(const snoop_bpf& skeleton, const UringSupport& support) {
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_req, support.submit_req);
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_sqe, support.submit_sqe);
+  for (bpf_program* program :
+       {skeleton.progs.on_uring_complete, skeleton.progs.on_uring_fail_link, skeleton.progs.flush_requests}) {
+    bpf_program__set_autoload(program, support.submit_req || support.submit_sqe);
+  }
+}
+
 uint64_t recursion_misses(const bpf_program* program) {
   bpf_prog_info info = {};
   __u32 size = sizeof(info);
@@ -182,6 +234,10 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   }
   probe.choose_iterators(options);
 
+  const UringSupport uring = uring_support();
+  choose_uring_programs(skeleton, uring);
+  probe.io_uring_sockets_ = uring.sockets;
+
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
     std::string what = "the kernel does not take the BPF programs";
@@ -239,10 +295,14 @@ Result<void> Probe::attach() {
   if (const int error = snoop_bpf__attach(skeleton_.get()); error != 0) {
     return fail(-error, "cannot attach the BPF programs", hint_for(-error));
   }
+  attached_ = true;
   return {};
 }
 
-void Probe::detach() { snoop_bpf__detach(skeleton_.get()); }
+void Probe::detach() {
+  snoop_bpf__detach(skeleton_.get());
+  attached_ = false;
+}
 
 Result<bool> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
   const int map = bpf_map__fd(skeleton_->maps.cgroups);
@@ -410,7 +470,24 @@ snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_s
 uint64_t Probe::skipped_runs() const {
   const auto& progs = skeleton_->progs;
   return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_exec) +
-         recursion_misses(progs.on_cgroup_mkdir);
+         recursion_misses(progs.on_cgroup_mkdir) + recursion_misses(progs.on_uring_submit_req) +
+         recursion_misses(progs.on_uring_submit_sqe) + recursion_misses(progs.on_uring_complete);
+}
+
+bool Probe::sees_io_uring() const { return bpf_program__fd(skeleton_->progs.on_uring_complete) >= 0; }
+
+void Probe::flush_requests() {
+  if (!sees_io_uring()) {
+    return;
+  }
+  __u64 all = attached_ ? 0 : 1;
+  bpf_test_run_opts run = {};
+  run.sz = sizeof(run);
+  run.ctx_in = &all;
+  run.ctx_size_in = sizeof(all);
+  if (const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.flush_requests), &run); error != 0) {
+    spdlog::error("cannot look for unfinished io_uring requests: {}", strerrordesc_np(-error));
+  }
 }
 
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }

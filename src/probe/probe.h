@@ -105,6 +105,14 @@ class Probe {
   /// already: each may have been an access.
   [[nodiscard]] uint64_t skipped_runs() const;
 
+  /// Whether this kernel lets io_uring requests be seen.
+  [[nodiscard]] bool sees_io_uring() const;
+  /// The same of those with the path of a socket (6.11 and later).
+  [[nodiscard]] bool sees_io_uring_sockets() const { return io_uring_sockets_; }
+  /// Sends, as succeeded, the io_uring requests that may have ended unseen; after
+  /// detach() also those that have not ended.
+  void flush_requests();
+
   /// Whether process ids in records are what /proc shows here.
   [[nodiscard]] bool sees_same_pids() const;
 
@@ -130,6 +138,8 @@ class Probe {
 
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
   std::unique_ptr<DrainState> drain_state_;
+  bool attached_ = false;
+  bool io_uring_sockets_ = false;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
   bool has_iterators_ = false;
 };
