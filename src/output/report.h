@@ -26,6 +26,8 @@ struct ReportHeader {
   /// Of this boot; empty: not known.
   std::string boot_id;
   std::string tier;
+  /// Of the cgroups: "cgroup2", or a version 1 controller.
+  std::string hierarchy;
   std::vector<std::string> not_seen;
   std::string pod_name;
   std::string namespace_name;

@@ -344,6 +344,7 @@ void read_top(const Value& top, ReportContents& contents) {
   header.boot_id = get_bytes_or_none(host, "boot_id");
   const Value& capture = get(top, "capture", Value::Type::kObject);
   header.tier = get_bytes(capture, "tier");
+  header.hierarchy = get_bytes_or_none(capture, "hierarchy");
   for (const Value& item : get(capture, "not_seen", Value::Type::kArray).items) {
     if (item.type != Value::Type::kText || item.text.empty()) {
       damaged("not_seen has something that is no text");

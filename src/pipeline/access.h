@@ -4,13 +4,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/unique_fd.h"
 #include "probe/record.h"
 
 namespace snoop {
@@ -55,25 +53,12 @@ struct Access {
 /// "read", "write", "create", "directory", "path".
 [[nodiscard]] std::vector<std::string_view> open_mode_names(uint16_t kinds);
 
-/// Finds under which name an executable asks for its loader: the kernel shows
-/// only which file it took. Holds a handle on the root directory of each target.
-class LoaderNames {
- public:
-  /// `pids_are_ours`: process ids of the kernel side mean the same in /proc here.
-  explicit LoaderNames(bool pids_are_ours) : pids_are_ours_(pids_are_ours) {}
+/// Where the file of a record comes from, and its mount point; unknown where the
+/// record does not tell.
+void set_origin(Access& access, const Record& record);
 
-  /// The root directory of a target whose processes may be gone when asked for.
-  void set_root(uint32_t target, UniqueFd root) { roots_[target] = std::move(root); }
-  /// `loader_inode`: the file that the kernel took; 0: not known.
-  [[nodiscard]] std::optional<std::string> find(uint32_t target, pid_t pid, const std::string& executable,
-                                                uint64_t loader_inode = 0);
-
- private:
-  bool pids_are_ours_;
-  std::map<uint32_t, UniqueFd> roots_;
-};
-
-/// The access that a record tells of; nothing where it names no file.
-[[nodiscard]] std::optional<Access> to_access(const Record& record, LoaderNames& loader_names);
+/// The access that a record tells of, as far as the record goes: `..` is taken
+/// out as text, and a loader has its usual name. Nothing where it names no file.
+[[nodiscard]] std::optional<Access> to_access(const Record& record);
 
 }  // namespace snoop

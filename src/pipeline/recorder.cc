@@ -185,6 +185,20 @@ Container* Recorder::find(uint32_t target) {
   return found == by_target_.end() ? nullptr : &containers_[found->second];
 }
 
+void Recorder::remove(uint32_t target) {
+  const auto found = by_target_.find(target);
+  if (found == by_target_.end()) {
+    return;
+  }
+  const size_t index = found->second;
+  by_target_.erase(found);
+  if (index + 1 != containers_.size()) {
+    containers_[index] = std::move(containers_.back());
+    by_target_[containers_[index].target] = index;
+  }
+  containers_.pop_back();
+}
+
 std::optional<uint32_t> Recorder::add(const Access& access) {
   Container* container = find(access.target);
   if (container == nullptr) {

@@ -116,6 +116,8 @@ class Recorder {
   Container& add_container(std::string name, uint64_t cgroup_id, std::string cgroup_path, const snoop_target& target);
   /// The container of a target; nullptr: none yet.
   [[nodiscard]] Container* find(uint32_t target);
+  /// Forgets the container of a target. No Container& stays valid.
+  void remove(uint32_t target);
 
   /// The index of the entry of the path, in the container's files; nothing
   /// where it is not kept.
