@@ -113,8 +113,8 @@ static void parent_of_link_missing(void) {
 }
 
 static void asked(void) {
-  did("stat", stat("link", &info), "link");
-  did("access", access("second", R_OK), "second");
+  led("stat", stat("link", &info), "link", "file");
+  led("access", access("second", R_OK), "second", "file");
   walked("link");
   walked("second");
 }
