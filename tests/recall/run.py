@@ -335,11 +335,23 @@ def sums(rows):
                              zip(*((row["expected"], row["seen"], len(row["extra"])) for row in rows)))
     return {"cases": sum(1 for row in rows if row["expected"]), "expected": expected, "seen": seen,
             "missed": expected - seen, "extra": extra, "recall": ratio(seen, expected),
-            "precision": ratio(seen, seen + extra)}
+            "precision": ratio(seen, seen + extra),
+            "whole": sum(1 for row in rows if row["expected"] and row["seen"] == row["expected"]),
+            "recall_per_case": mean([row["seen"] / row["expected"] for row in rows if row["expected"]])}
 
 
 def ratio(part, whole):
     return part / whole if whole else 1.0
+
+
+def mean(values):
+    return sum(values) / len(values) if values else 1.0
+
+
+def in_words(total):
+    """One case has ten thousand accesses: the mean of the cases says more than the sum."""
+    return (f"{total['whole']} of {total['cases']} cases without a miss, {total['seen']} of {total['expected']} accesses, "
+            f"recall {percent(total['recall'])}, mean recall of a case {percent(total['recall_per_case'])}")
 
 
 def percent(value):
@@ -359,18 +371,19 @@ def print_text(rows, peer):
             if len(row[what]) > 8:
                 print(f"    {what}: {len(row[what]) - 8} more")
     total = sums(rows)
-    print(f"\n{total['cases']} cases, {total['expected']} expected, {total['seen']} seen, {total['missed']} missed, "
-          f"{total['extra']} extra: recall {percent(total['recall'])}, precision {percent(total['precision'])}")
+    print(f"\nsnoop: {in_words(total)}, {total['extra']} extra, precision {percent(total['precision'])}")
     if peer:
-        print(f"{peer['name']}: {peer['seen']} of {peer['expected']} seen: recall {percent(peer['recall'])}")
+        print(f"{peer['name']}: {in_words(peer)}")
 
 
 def print_markdown(rows, peer):
     total = sums(rows)
-    print(f"snoop: {total['cases']} cases, {total['seen']} of {total['expected']} seen, {total['extra']} extra: "
-          f"**recall {percent(total['recall'])}, precision {percent(total['precision'])}**.")
-    if peer:
-        print(f"{peer['name']}: {peer['seen']} of {peer['expected']} seen: **recall {percent(peer['recall'])}**.")
+    print("| | cases without a miss | accesses seen | recall | mean recall of a case | extra | precision |")
+    print("|---|---|---|---|---|---|---|")
+    for name, of in [("snoop", total)] + ([(peer["name"], peer)] if peer else []):
+        rest = f"{of['extra']} | {percent(of['precision'])}" if of is total else "not judged | not judged"
+        print(f"| {name} | {of['whole']} of {of['cases']} | {of['seen']} of {of['expected']} | {percent(of['recall'])} | "
+              f"{percent(of['recall_per_case'])} | {rest} |")
     print(f"\n| case | expected | seen | missed | extra |{' ' + peer['name'] + ' |' if peer else ''} note |")
     print(f"|---|---|---|---|---|{'---|' if peer else ''}---|")
     for row in rows:

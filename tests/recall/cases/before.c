@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was there before snoop, what comes into the cgroup, and cgroups that are made later. */
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -196,6 +198,33 @@ static void short_cgroup(void) {
   while (rmdir(path) != 0) must(errno == EBUSY ? 0 : -1, path);
 }
 
+/* --- processes that are special --- */
+
+static void killed(void) {
+  const pid_t pid = fork();
+  int status = 0;
+  if (pid == 0) {
+    if (open("opened", O_RDONLY) >= 0) raise(SIGKILL);
+    _exit(1);
+  }
+  must(waitpid(pid, &status, 0), "waitpid");
+  must(WIFSIGNALED(status) ? 0 : -1, "SIGKILL");
+  used("open", "ok", "opened");
+}
+
+static void open_later(void) { did("open", open("later", O_RDONLY), "later"); }
+
+static void other_namespaces(void) {
+  must(unshare(CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET), "unshare");
+  did("open", open("opened", O_RDONLY), "opened");
+  in_child(open_later);
+}
+
+static void user_namespace(void) {
+  if (unshare(CLONE_NEWUSER) != 0) skip("no user namespaces here");
+  did("open", open("opened", O_RDONLY), "opened");
+}
+
 const struct recall_case recall_cases[] = {
     {"baseline", open_and_mapped, files, RECALL_BEFORE},
     {"baseline_deleted", deleted_and_open, files, RECALL_BEFORE},
@@ -209,5 +238,8 @@ const struct recall_case recall_cases[] = {
     {"descriptor_inherited", inherited_directory, files, RECALL_NEW},
     {"cgroup_at_depth_3", new_cgroup, files, RECALL_NEW},
     {"cgroup_for_a_moment", short_cgroup, files, RECALL_NEW},
+    {"killed", killed, files, RECALL_NEW},
+    {"namespaces", other_namespaces, files, RECALL_NEW},
+    {"user_namespace", user_namespace, files, RECALL_NEW},
     {0},
 };

@@ -132,6 +132,20 @@ static void execveat_directory(void) {
   used("exec", "ok", "dir/prog");
 }
 
+static void execveat_empty_body(void) {
+  const int fd = open("prog", O_PATH | O_CLOEXEC);
+  char* arguments[] = {(char*)"prog", (char*)"file", NULL};
+  syscall(SYS_execveat, fd, "", arguments, environ, AT_EMPTY_PATH);
+  _exit(99);
+}
+
+static void execveat_empty(void) {
+  in_child(execveat_empty_body);
+  used("open", "ok", "prog");
+  used("exec", "ok", "prog");
+  used("open", "ok", "file");
+}
+
 static void failed_execs(void) {
   char* arguments[] = {(char*)"x", NULL};
   failed("exec", ENOENT, execve("none", arguments, environ), "none");
@@ -329,6 +343,7 @@ const struct recall_case recall_cases[] = {
     {"fexecve_file", fexec_file, program, RECALL_NEW},
     {"fexecve_memfd", fexec_memory, program, RECALL_NEW},
     {"execveat", execveat_directory, program_in_directory, RECALL_NEW},
+    {"execveat_o_path", execveat_empty, program, RECALL_NEW},
     {"exec_failed", failed_execs, failing_programs, RECALL_NEW},
     {"script", script, script_of_tiny, RECALL_NEW},
     {"script_with_argument", script_with_argument, script_with_argument_made, RECALL_NEW},

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Symbolic links: each that is walked is used, and `..` goes where the kernel goes. */
+#include <sched.h>
+#include <sys/mount.h>
+
 #include "recall.h"
 
 static struct stat info;
@@ -219,6 +222,50 @@ static void config_map(void) {
   walked("..data");
 }
 
+static void config_map_swapped_tree(void) {
+  config_map_tree();
+  make_directory("..2027");
+  make_file("..2027/settings");
+  make_link("..2027", "new");
+}
+
+/* As kubelet updates a volume: the same path leads to another file, which then has an entry of its own name. */
+static void config_map_swapped(void) {
+  config_map();
+  did("change", rename("new", "..data"), "new");
+  used("change", "ok", "..data");
+  must(open("settings", O_RDONLY), "settings");
+  used("open", "ok", "..2027/settings");
+}
+
+static void middle_missing(void) {
+  failed("open", ENOENT, open("dirlink/none", O_RDONLY), "dirlink/none");
+  walked("dirlink");
+}
+
+/* Whoever looks for the link afterwards does not find it. */
+static void removed_after(void) {
+  led("open", open("link", O_RDONLY), "link", "file");
+  walked("link");
+  did("change", unlink("link"), "link");
+  led("open", open("dirlink/file", O_RDONLY), "dirlink/file", "real/dir/file");
+  walked("dirlink");
+  did("change", unlink("dirlink"), "dirlink");
+}
+
+/* The links are in a mount namespace that ends with its process. */
+static void private_body(void) {
+  must(unshare(CLONE_NEWNS), "unshare");
+  must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount");
+  did("change", mount("tmpfs", "real", "tmpfs", 0, NULL), "real");
+  did("change", symlink("file", "real/link"), "real/link");
+  did("open", open("real/file", O_RDWR | O_CREAT, 0644), "real/file");
+  led("open", open("real/link", O_RDONLY), "real/link", "real/file");
+  walked("real/link");
+}
+
+static void private_mount(void) { in_child(private_body); }
+
 const struct recall_case recall_cases[] = {
     {"link_relative", relative_link, to_file, RECALL_NEW},
     {"link_absolute", relative_link, absolute_link_file, RECALL_NEW},
@@ -241,5 +288,9 @@ const struct recall_case recall_cases[] = {
     {"link_change", change_through, change_tree, RECALL_NEW},
     {"link_alternatives", alternatives, alternatives_tree, RECALL_NEW},
     {"link_config_map", config_map, config_map_tree, RECALL_NEW},
+    {"link_config_map_swapped", config_map_swapped, config_map_swapped_tree, RECALL_NEW},
+    {"link_in_the_middle_missing", middle_missing, tree, RECALL_NEW},
+    {"link_removed_after", removed_after, change_tree, RECALL_NEW},
+    {"link_in_private_mount", private_mount, tree, RECALL_NEW},
     {0},
 };
