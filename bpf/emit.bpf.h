@@ -74,6 +74,82 @@ static __always_inline bool output(struct scratch *scratch, __u32 base_len, __u3
   return bpf_ringbuf_output(&events, event, size, wakeup_flags(size)) == 0;
 }
 
+/* A number for a directory that no other has while this one exists. Addresses of
+ * the kernel go into it, but do not come out. */
+static __always_inline __u64 directory_identity(const struct place *place)
+{
+  struct seen_key key = {.hash = {cfg_hash_seed[0], cfg_hash_seed[1]}};
+  /* Out of memory they are numbers to the verifier, not pointers. */
+  __u64 dentry = *(const volatile __u64 *)&place->dentry;
+  __u64 mnt = *(const volatile __u64 *)&place->mnt;
+
+  if (!dentry || !mnt)
+    return 0;
+  mix(&key, dentry);
+  mix(&key, mnt);
+  return key.hash[0] ^ key.hash[1];
+}
+
+/* Tells user space of a root directory that it has not heard of, and wakes it:
+ * the process may end soon, and its root with it. */
+static __always_inline void announce_root(struct scratch *scratch)
+{
+  struct snoop_event *event = &scratch->event;
+  struct root_key key = {.root = directory_identity(&scratch->access.root), .target = event->target};
+  struct snoop_event *record;
+  __u8 told = 1;
+
+  event->root = key.root;
+  if (!key.root || bpf_map_lookup_elem(&known_roots, &key))
+    return;
+  record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+  if (!record)
+    return;
+  __builtin_memset(record, 0, sizeof(*record));
+  record->size = sizeof(*record);
+  record->type = SNOOP_EVENT_ROOT;
+  record->time_ns = bpf_ktime_get_boot_ns();
+  record->cgroup_id = event->cgroup_id;
+  record->target = event->target;
+  record->pid = event->pid;
+  record->tid = event->tid;
+  record->root = event->root;
+  bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+  bpf_map_update_elem(&known_roots, &key, &told, BPF_ANY);
+}
+
+/*
+ * Which layer of an overlay an inode is of. struct ovl_inode (fs/overlayfs/
+ * ovl_entry.h) has the inode in it; behind that the upper dentry, and then what
+ * it has below: up to 6.4 a pointer that is NULL where there is nothing, since
+ * 6.5 a struct ovl_entry that begins with the number of lower layers. In both
+ * cases there is nothing below where the pointer is NULL or points to a zero.
+ * The types themselves are of a module, which may not be loaded yet.
+ */
+static __always_inline __u8 layer_of(struct inode *inode)
+{
+  void *behind = (void *)inode + bpf_core_type_size(struct inode);
+  void *pointers[2] = {};
+  __u32 lower = 0;
+
+  if (bpf_probe_read_kernel(pointers, sizeof(pointers), behind))
+    return SNOOP_LAYER_UNKNOWN;
+  if (!pointers[0])
+    return SNOOP_LAYER_LOWER;
+  if (pointers[1])
+    bpf_probe_read_kernel(&lower, sizeof(lower), pointers[1]);
+  return lower ? SNOOP_LAYER_COPIED : SNOOP_LAYER_UPPER;
+}
+
+/* What is known of the file that the access led to, for its record. */
+static __always_inline void describe_file(struct scratch *scratch)
+{
+  struct inode *inode = scratch->access.inode;
+
+  scratch->event.fs_magic = BPF_CORE_READ(inode, i_sb, s_magic);
+  scratch->event.layer = scratch->event.fs_magic == OVERLAYFS_SUPER_MAGIC ? layer_of(inode) : SNOOP_LAYER_PLAIN;
+}
+
 /* Sends the access in `which`, if it is new. The path stands in the scratch
  * data; the events counter is the caller's. Global, so verified by itself. */
 __noinline int emit_access(__u32 which)
@@ -82,10 +158,11 @@ __noinline int emit_access(__u32 which)
   struct snoop_target_stats *stats;
   struct access *access;
   struct seen_key key = {};
-  __u64 *seen = NULL;
+  struct snoop_seen *seen = NULL;
   __u64 base = 0;
   __u32 offset;
   __u32 start;
+  __u32 mount_at;
   __u32 base_len = 0;
   __u32 resolved_len = 0;
   int state;
@@ -98,20 +175,30 @@ __noinline int emit_access(__u32 which)
     return 0;
   access->uncached = !cfg_first_sight_only;
   if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
-    base = place_identity(&access->base);
+    base = access->base_names ? access->base_identity : place_identity(&access->base);
     access->uncached |= !base;
   }
   if (!access->uncached) {
     hash_access(&key, scratch, base);
     seen = bpf_map_lookup_elem(&seen_paths, &key);
-    if (seen && (*seen & scratch->event.seen) == scratch->event.seen)
+    if (seen && (seen->seen & scratch->event.seen) == scratch->event.seen) {
+      seen->repeats++;
       return 0;
+    }
   }
 
+  announce_root(scratch);
   offset = scratch->event.path_len;
-  if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
+  scratch->event.mount_at = 0;
+  if (access->base_names) {
+    base_len = access->base_len;
+    if (base_len > SNOOP_WALK_MAX || offset > SNOOP_PATH_MAX)
+      return 0;
+    bpf_probe_read_kernel(scratch->data + offset, base_len, (const void *)access->base_names);
+    offset += base_len;
+  } else if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
     start = offset;
-    state = walk_up(&access->base, &access->root, which, &offset);
+    state = walk_up(&access->base, &access->root, which, &offset, &mount_at);
     if (state == WALK_CUT) {
       stats->path_truncated++;
       return 0;
@@ -128,11 +215,16 @@ __noinline int emit_access(__u32 which)
   if (access->file) {
     struct place place;
 
-    place_of_file(&place, access->file);
+    if (access->mapped)
+      place_of_mapped(&place, access->file);
+    else
+      place_of_file(&place, access->file);
     start = offset;
-    state = walk_up(&place, &access->root, which, &offset);
+    state = walk_up(&place, &access->root, which, &offset, &mount_at);
     if (state == WALK_DONE || state == WALK_ABOVE_ROOT) {
       resolved_len = offset - start;
+      scratch->event.mount_at = mount_at - start;
+      describe_file(scratch);
     } else if (access->may_be_nameless) {
       return 0;
     } else if (access->named_by_file) {
@@ -145,17 +237,24 @@ __noinline int emit_access(__u32 which)
       scratch->event.flags |= SNOOP_FLAG_RESOLVED_ABOVE_ROOT;
   }
 
+  scratch->event.entry = 0;
+  if (!access->uncached)
+    scratch->event.entry = seen ? seen->entry : __sync_fetch_and_add(&next_entry, 1);
   if (!output(scratch, base_len, resolved_len)) {
     /* Not remembered: the next use of this path tries again. */
     stats->ring_full++;
+    __sync_fetch_and_add(&global_stats.ring_full, 1);
     return 0;
   }
   if (access->uncached)
     return 0;
-  if (seen)
-    *seen |= scratch->event.seen;
-  else
-    bpf_map_update_elem(&seen_paths, &key, &scratch->event.seen, BPF_ANY);
+  if (seen) {
+    seen->seen |= scratch->event.seen;
+  } else {
+    struct snoop_seen fresh = {.seen = scratch->event.seen, .entry = scratch->event.entry};
+
+    bpf_map_update_elem(&seen_paths, &key, &fresh, BPF_ANY);
+  }
   return 0;
 }
 
@@ -179,21 +278,52 @@ static __always_inline struct scratch *start_access(__u32 which, const struct sn
   scratch->event.target = target->id;
   scratch->event.result = 0;
   scratch->event.entry = 0;
-  scratch->event.root_inode = 0;
-  scratch->event.root_mount = 0;
+  scratch->event.root = 0;
   scratch->event.fs_magic = 0;
   scratch->event.mount_at = 0;
   scratch->event.layer = SNOOP_LAYER_UNKNOWN;
+  __builtin_memset(scratch->event.reserved, 0, sizeof(scratch->event.reserved));
   return scratch;
 }
 
-static __always_inline void set_file(struct scratch *scratch, struct file *file)
+static __always_inline void set_inode(struct scratch *scratch, struct inode *inode)
 {
-  struct inode *inode = BPF_CORE_READ(file, f_inode);
-
-  scratch->access.file = file;
+  scratch->access.inode = inode;
   scratch->event.inode = BPF_CORE_READ(inode, i_ino);
   scratch->access.device = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+/* The file behind a descriptor, or the image of a program. */
+static __always_inline void set_file(struct scratch *scratch, struct file *file)
+{
+  scratch->access.file = file;
+  set_inode(scratch, BPF_CORE_READ(file, f_inode));
+}
+
+/* The inode of a mapped file, as a descriptor of it would have. */
+static __always_inline struct inode *inode_of_mapped(struct file *file)
+{
+  struct place place;
+
+  struct dentry *dentry;
+
+  place_of_mapped(&place, file);
+  dentry = place.dentry;
+  return BPF_CORE_READ(dentry, d_inode);
+}
+
+/* A file that was made just now: no other each time, so known by its name. */
+static __always_inline void set_created_file(struct scratch *scratch, struct file *file)
+{
+  scratch->access.file = file;
+  scratch->access.inode = BPF_CORE_READ(file, f_inode);
+}
+
+static __always_inline void set_mapped_file(struct scratch *scratch, struct file *file)
+{
+  scratch->access.file = file;
+  scratch->access.mapped = true;
+  set_inode(scratch, inode_of_mapped(file));
 }
 
 #endif

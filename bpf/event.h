@@ -45,6 +45,7 @@ enum snoop_event_type {
   SNOOP_EVENT_CGROUP_GONE,     /* the cgroup `cgroup_id` was removed; `inode`: 1 if it was the target's top */
   SNOOP_EVENT_MOVED,           /* the process `pid` was moved into the target, with what it has open */
   SNOOP_EVENT_ROOT,            /* first process of the target with this root directory */
+  SNOOP_EVENT_FILE,            /* answer about a file that user space asked for; `entry` is its own number */
 };
 
 enum snoop_event_flag {
@@ -61,6 +62,8 @@ enum snoop_event_flag {
   SNOOP_FLAG_RESOLVED_ABOVE_ROOT = 1 << 4,
   /* A file without a name (memfd): it stands in no directory. */
   SNOOP_FLAG_NAMELESS = 1 << 5,
+  /* The call was on the last component itself, also where that is a link. */
+  SNOOP_FLAG_NOFOLLOW = 1 << 6,
 };
 
 /* Longest path that a system call takes, with its NUL (PATH_MAX). */
@@ -86,27 +89,26 @@ enum snoop_layer {
  *   resolved  resolved_len bytes: the same for the file that was opened
  */
 struct snoop_event {
-  __u32 size;       /* bytes, this header included */
-  __u16 type;       /* enum snoop_event_type */
-  __u16 flags;      /* enum snoop_event_flag */
-  __u64 time_ns;    /* CLOCK_BOOTTIME */
-  __u64 cgroup_id;  /* inode number of the task's cgroup2 directory */
-  __u64 seen;       /* kinds, shifted by the outcome */
-  __u64 inode;      /* of the opened or executed file; 0: not known */
-  __u64 entry;      /* number of the entry in `seen_paths`; 0: none */
-  __u64 root_inode; /* of the task's root directory */
-  __u32 root_mount; /* its mount, as STATX_MNT_ID gives it */
-  __u32 target;     /* struct snoop_target id */
-  __u32 pid;        /* process (thread group), in the initial pid namespace */
-  __u32 tid;        /* thread, likewise */
-  __s32 result;     /* what the call returned: 0 or more, or -errno */
-  __u32 fs_magic;   /* super block's s_magic of the opened file; 0: not known */
+  __u32 size;      /* bytes, this header included */
+  __u16 type;      /* enum snoop_event_type */
+  __u16 flags;     /* enum snoop_event_flag */
+  __u64 time_ns;   /* CLOCK_BOOTTIME */
+  __u64 cgroup_id; /* inode number of the task's cgroup directory */
+  __u64 seen;      /* kinds, shifted by the outcome */
+  __u64 inode;     /* of the opened or executed file; 0: not known */
+  __u64 entry;     /* number of the entry in `seen_paths`; 0: none */
+  __u64 root;      /* identity of the task's root directory, as Probe::describe() has it; 0: not known */
+  __u32 target;    /* struct snoop_target id */
+  __u32 pid;       /* process (thread group), in the initial pid namespace */
+  __u32 tid;       /* thread, likewise */
+  __s32 result;    /* what the call returned: 0 or more, or -errno */
+  __u32 fs_magic;  /* super block's s_magic of the opened file; 0: not known */
   __u16 path_len;
   __u16 base_len;
   __u16 resolved_len;
   __u16 mount_at; /* in resolved: bytes of the names below the file's mount; the rest is the mount point */
   __u8 layer;     /* enum snoop_layer */
-  __u8 reserved[7];
+  __u8 reserved[3];
 };
 
 /* A cgroup that is traced: the value of the map `cgroups`. */
@@ -122,6 +124,16 @@ enum snoop_target_flag {
   SNOOP_TARGET_ADOPT = 1 << 0,
   /* With ADOPT: the flags pass on to what is made below, to any depth. */
   SNOOP_TARGET_ADOPT_DEEP = 1 << 1,
+  /* The target's top cgroup: with it the target ends. */
+  SNOOP_TARGET_TOP = 1 << 2,
+};
+
+/* What was reported already: the value of the map `seen_paths`. */
+struct snoop_seen {
+  __u64 seen;    /* as in snoop_event */
+  __u64 entry;   /* likewise */
+  __u32 repeats; /* accesses that sent no record; not exact where CPUs count at once */
+  __u32 reserved;
 };
 
 /* Counted in the kernel, per CPU and target. */
@@ -136,14 +148,17 @@ struct snoop_target_stats {
 /* Counted in the kernel for all targets. */
 struct snoop_global_stats {
   __u64 targets_over_limit; /* new cgroups that no free target was left for */
+  __u64 ring_full;          /* of all targets: tells that something was lost just now */
 };
 
 #ifdef __cplusplus
-static_assert(sizeof(snoop_event) == 96, "shared with the kernel side");
+static_assert(sizeof(snoop_event) == 88, "shared with the kernel side");
+static_assert(sizeof(snoop_seen) == 24, "shared with the kernel side");
 static_assert(sizeof(snoop_target) == 16, "shared with the kernel side");
 static_assert(sizeof(snoop_target_stats) == 40, "shared with the kernel side");
 #else
-_Static_assert(sizeof(struct snoop_event) == 96, "shared with user space");
+_Static_assert(sizeof(struct snoop_event) == 88, "shared with user space");
+_Static_assert(sizeof(struct snoop_seen) == 24, "shared with user space");
 _Static_assert(sizeof(struct snoop_target) == 16, "shared with user space");
 _Static_assert(sizeof(struct snoop_target_stats) == 40, "shared with user space");
 #endif

@@ -10,7 +10,7 @@
  * What was there before: run by user space after the hooks are attached, so that
  * nothing falls in between.
  */
-static __always_inline void emit_baseline(struct task_struct *task, struct file *file)
+static __always_inline void emit_baseline(struct task_struct *task, struct file *file, bool mapped)
 {
   __u64 cgroup_id;
   const struct snoop_target *target = task_target(task, &cgroup_id);
@@ -35,7 +35,10 @@ static __always_inline void emit_baseline(struct task_struct *task, struct file 
   scratch->access.named_by_file = true;
   scratch->access.may_be_nameless = true;
   place_of_root(&scratch->access.root, fs);
-  set_file(scratch, file);
+  if (mapped)
+    set_mapped_file(scratch, file);
+  else
+    set_file(scratch, file);
   set_path_len(scratch, 0);
   emit_access(SCRATCH_BASELINE);
 }
@@ -44,9 +47,15 @@ SEC("iter/task")
 int baseline_cwds(struct bpf_iter__task *ctx)
 {
   struct task_struct *task = ctx->task;
+  const struct snoop_target *target;
+  __u64 cgroup_id;
 
-  if (task)
-    learn_cwd(task);
+  if (!task)
+    return 0;
+  learn_cwd(task);
+  target = task_target(task, &cgroup_id);
+  if (target)
+    join_target(task, target);
   return 0;
 }
 
@@ -57,7 +66,7 @@ int baseline_files(struct bpf_iter__task_file *ctx)
   struct file *file = ctx->file;
 
   if (task && file)
-    emit_baseline(task, file);
+    emit_baseline(task, file, false);
   return 0;
 }
 
@@ -72,7 +81,7 @@ int baseline_mappings(struct bpf_iter__task_vma *ctx)
     return 0;
   file = vma->vm_file;
   if (file)
-    emit_baseline(task, file);
+    emit_baseline(task, file, true);
   return 0;
 }
 

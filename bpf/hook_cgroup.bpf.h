@@ -3,13 +3,11 @@
 #ifndef SNOOP_HOOK_CGROUP_BPF_H
 #define SNOOP_HOOK_CGROUP_BPF_H
 
-#include "target.bpf.h"
-#include <bpf/bpf_tracing.h>
+#include "hook_exec.bpf.h"
 
-/* cgroup2 is the default hierarchy, which is number 0 (kernel/cgroup/cgroup.c). */
-static __always_inline bool is_cgroup2(struct cgroup *cgroup)
+static __always_inline bool is_our_hierarchy(struct cgroup *cgroup)
 {
-  return cgroup->root->hierarchy_id == 0;
+  return cgroup->root->hierarchy_id == cfg_hierarchy_id;
 }
 
 /* A cgroup below a target belongs to it before its first process runs. */
@@ -22,7 +20,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
   __u64 id = cgroup->kn->id;
   __u64 parent_id;
 
-  if (!is_cgroup2(cgroup))
+  if (!is_our_hierarchy(cgroup))
     return 0;
   parent_id = cgroup->self.parent->cgroup->kn->id;
   parent = bpf_map_lookup_elem(&cgroups, &parent_id);
@@ -30,6 +28,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     return 0;
   if (!(parent->flags & SNOOP_TARGET_ADOPT)) {
     child = *parent;
+    child.flags &= ~SNOOP_TARGET_TOP;
     if (bpf_map_update_elem(&cgroups, &id, &child, BPF_ANY))
       __sync_fetch_and_add(&global_stats.targets_over_limit, 1);
     return 0;
@@ -39,10 +38,12 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     __sync_fetch_and_add(&global_stats.targets_over_limit, 1);
     return 0;
   }
+  child.flags = SNOOP_TARGET_TOP;
   if (parent->flags & SNOOP_TARGET_ADOPT_DEEP)
-    child.flags = parent->flags;
+    child.flags |= SNOOP_TARGET_ADOPT | SNOOP_TARGET_ADOPT_DEEP;
   if (bpf_map_update_elem(&cgroups, &id, &child, BPF_ANY)) {
     __sync_fetch_and_add(&global_stats.targets_over_limit, 1);
+    bpf_map_push_elem(&free_targets, &child, 0);
     return 0;
   }
   scratch = start_access(SCRATCH_CGROUP, &child, id);
@@ -57,10 +58,44 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
+  const struct snoop_target *found;
+  struct snoop_target target;
   __u64 id = cgroup->kn->id;
 
-  if (is_cgroup2(cgroup))
-    bpf_map_delete_elem(&cgroups, &id);
+  if (!is_our_hierarchy(cgroup))
+    return 0;
+  found = bpf_map_lookup_elem(&cgroups, &id);
+  if (!found)
+    return 0;
+  target = *found;
+  bpf_map_delete_elem(&cgroups, &id);
+  /* If there is no room for it, user space finds out when it reports. */
+  if (target.id)
+    send_notice(SNOOP_EVENT_CGROUP_GONE, &target, id, NULL, !!(target.flags & SNOOP_TARGET_TOP));
+  return 0;
+}
+
+/*
+ * Called when the move is done, once for a process with all its threads (task: its
+ * leader), or for a single thread. Where it came from is not to be seen any more.
+ */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
+{
+  const struct snoop_target *target;
+  __u64 cgroup_id;
+  __u32 process;
+
+  if (!is_our_hierarchy(cgroup))
+    return 0;
+  learn_cwd(task);
+  target = task_target(task, &cgroup_id);
+  if (!target) {
+    process = task->tgid;
+    bpf_map_delete_elem(&members, &process);
+  } else if (join_target(task, target)) {
+    send_moved(task, target, cgroup_id);
+  }
   return 0;
 }
 

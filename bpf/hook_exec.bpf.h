@@ -89,6 +89,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   remember_cwd(fs);
   place_of_root(&scratch->access.root, fs);
   image = bprm->file;
+  announce_root(scratch);
   is_script = bprm->interp != bprm->filename;
   fdpath = bprm->fdpath;
 
@@ -118,12 +119,12 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   /* The new program starts in its loader, if it has one. */
   regs = (const struct pt_regs *)bpf_task_pt_regs(task);
   bpf_find_vma(task, user_ip(regs), on_vma, &loader, 0);
-  if (loader && BPF_CORE_READ(loader, f_inode) != BPF_CORE_READ(image, f_inode)) {
+  if (loader && inode_of_mapped(loader) != BPF_CORE_READ(image, f_inode)) {
     count_event(scratch);
     scratch->event.type = SNOOP_EVENT_ELF_INTERPRETER;
     scratch->event.flags = SNOOP_FLAG_RELATIVE;
     place_of_file(&scratch->access.base, image);
-    set_file(scratch, loader);
+    set_mapped_file(scratch, loader);
     set_path_len(scratch, 0);
     emit_access(SCRATCH_EXEC);
   }
@@ -144,15 +145,22 @@ static __always_inline void learn_cwd(struct task_struct *task)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
+  const struct snoop_target *target;
+  const struct snoop_target *former;
+  __u64 cgroup_id;
+  __u64 former_id;
+
   if (child->fs != parent->fs)
     learn_cwd(child);
-  return 0;
-}
-
-SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
-{
-  learn_cwd(task);
+  if (child->tgid == parent->tgid)
+    return 0;
+  target = task_target(child, &cgroup_id);
+  if (!target)
+    return 0;
+  join_target(child, target);
+  former = task_target(parent, &former_id);
+  if (!former || former->id != target->id)
+    send_moved(child, target, cgroup_id);
   return 0;
 }
 

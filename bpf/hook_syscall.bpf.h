@@ -3,54 +3,16 @@
 #ifndef SNOOP_HOOK_SYSCALL_BPF_H
 #define SNOOP_HOOK_SYSCALL_BPF_H
 
+#include "outcome.bpf.h"
 #include "target.bpf.h"
 #include "uapi.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-/* Errors that say nothing about the file: the path named none, the call did
- * not happen, or it happens again. */
-static __always_inline bool is_no_access(long ret)
-{
-  return ret == -EFAULT || ret == -ENAMETOOLONG || ret == -EBADF || ret == -ENOSYS || ret == -EINTR ||
-         (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
-}
-
-static __always_inline __u32 outcome_of(long ret)
-{
-  if (ret >= 0)
-    return SNOOP_OUTCOME_OK;
-  if (ret == -ENOENT || ret == -ENOTDIR)
-    return SNOOP_OUTCOME_MISSING;
-  if (ret == -EACCES || ret == -EPERM)
-    return SNOOP_OUTCOME_REFUSED;
-  return SNOOP_OUTCOME_OTHER;
-}
-
-static __always_inline __u64 kinds_of_flags(__u64 flags)
-{
-  __u64 kinds;
-
-  if (flags & O_PATH)
-    kinds = KIND(PATH);
-  else if ((flags & O_ACCMODE) == O_WRONLY)
-    kinds = KIND(WRITE);
-  else if ((flags & O_ACCMODE) == O_RDWR)
-    kinds = KIND(READ) | KIND(WRITE);
-  else
-    kinds = KIND(READ);
-  if (flags & O_DIRECTORY)
-    kinds |= KIND(DIRECTORY);
-  return kinds;
-}
 
 /* Whether the call wrote its result over the path that it was given. */
 static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
   return path < result + result_size && result < path + path_size;
 }
-
-/* include/uapi/linux/un.h */
-#define UNIX_PATH_MAX 108
 
 /* The path of a socket address ends with a NUL or with the address, behind which
  * there may be no memory. Returns its length with a NUL. */
@@ -139,8 +101,7 @@ __noinline int on_path(__u32 which, __u32 op)
   return emit_access(which);
 }
 
-/* include/linux/socket.h, include/uapi/linux/net.h */
-#define AF_UNIX 1
+/* include/uapi/linux/net.h */
 #define SYS_BIND 2
 #define SYS_CONNECT 3
 #define SYS_SENDTO 11
@@ -172,16 +133,32 @@ static __always_inline void read_msg_name(struct msg_name *name, __u64 from, int
 }
 
 /*
- * Where the path of a socket address begins and how long it can be; false: the
- * call has no address, or one that is no path (abstract ones begin with a NUL,
- * so they look like an empty path later on).
+ * Where the path of a socket address begins and how long it can be; false: there
+ * is no address, or one that is no path (abstract ones begin with a NUL, so they
+ * look like an empty path later on).
  */
+static __always_inline bool set_socket_path(struct access *access, const struct msg_name *name)
+{
+  __u32 length = name->length;
+  __u16 family = 0;
+
+  if (!name->address || length <= sizeof(family))
+    return false;
+  bpf_probe_read_user(&family, sizeof(family), (const void *)name->address);
+  if (family != AF_UNIX)
+    return false;
+  length -= sizeof(family);
+  access->user_path = name->address + sizeof(family);
+  access->max_len = length < UNIX_PATH_MAX ? length : UNIX_PATH_MAX;
+  return true;
+}
+
+/* The same of a call with one address, or the first one. */
 static __always_inline bool socket_path(struct access *access, const struct pt_regs *regs, int abi, __u32 *op,
                                         const volatile struct snoop_syscall_rule *rule)
 {
   struct msg_name name = {};
   __u64 first = syscall_arg(regs, abi, rule->path);
-  __u16 family = 0;
 
   if (*op == SNOOP_OP_SOCKETCALL) {
     __u32 args[6] = {};
@@ -197,26 +174,68 @@ static __always_inline bool socket_path(struct access *access, const struct pt_r
       name.length = call == SYS_SENDTO ? args[5] : args[2];
     }
     *op = call == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
-  } else if (*op == SNOOP_OP_SENDMSG) {
+  } else if (*op == SNOOP_OP_SENDMSG || *op == SNOOP_OP_SENDMMSG) {
     read_msg_name(&name, first, abi);
   } else {
     name.address = first;
     name.length = syscall_arg(regs, abi, rule->extra);
   }
-  if (!name.address || name.length <= sizeof(family))
-    return false;
-  bpf_probe_read_user(&family, sizeof(family), (const void *)name.address);
-  if (family != AF_UNIX)
-    return false;
-  name.length -= sizeof(family);
-  access->user_path = name.address + sizeof(family);
-  access->max_len = name.length < UNIX_PATH_MAX ? name.length : UNIX_PATH_MAX;
-  return true;
+  return set_socket_path(access, &name);
+}
+
+/* struct mmsghdr and struct compat_mmsghdr: a struct msghdr and its result. */
+#define MMSGHDR_SIZE 64
+#define COMPAT_MMSGHDR_SIZE 32
+
+struct messages {
+  __u64 first; /* user address of the first struct mmsghdr */
+  int abi;
+};
+
+static long on_next_message(__u32 index, struct messages *messages)
+{
+  struct scratch *scratch = scratch_of(SCRATCH_SYSCALL);
+  __u32 size = messages->abi == ABI_NATIVE ? MMSGHDR_SIZE : COMPAT_MMSGHDR_SIZE;
+  struct msg_name name = {};
+
+  if (!scratch)
+    return 1;
+  read_msg_name(&name, messages->first + (__u64)(index + 1) * size, messages->abi);
+  if (set_socket_path(&scratch->access, &name)) {
+    scratch->event.flags = 0;
+    on_path(SCRATCH_SYSCALL, SNOOP_OP_CONNECT);
+  }
+  return 0;
+}
+
+/* A root directory that a task has given itself just now, before it starts
+ * anything there: a container's is held before its own program runs. */
+static __always_inline void learn_root(struct fs_struct *fs, const struct snoop_target *target, __u64 cgroup_id)
+{
+  struct scratch *scratch = start_access(SCRATCH_FILE, target, cgroup_id);
+
+  if (!scratch)
+    return;
+  place_of_root(&scratch->access.root, fs);
+  announce_root(scratch);
 }
 
 static __always_inline __s32 dirfd_arg(const struct pt_regs *regs, int abi, __u8 arg)
 {
   return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)syscall_arg(regs, abi, arg);
+}
+
+/* Whether the call did not follow a link that the path ends with. `flags`: of an open. */
+static __always_inline bool is_nofollow(const struct pt_regs *regs, int abi,
+                                        const volatile struct snoop_syscall_rule *rule, __u64 flags)
+{
+  switch (rule->follow) {
+  case SNOOP_FOLLOW_NEVER: return true;
+  case SNOOP_FOLLOW_UNLESS_TOLD: return syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_NOFOLLOW;
+  case SNOOP_FOLLOW_IF_TOLD: return !(syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_FOLLOW);
+  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(flags);
+  default: return false;
+  }
 }
 
 SEC("tp_btf/sys_exit")
@@ -248,8 +267,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   if (!op || is_no_access(ret))
     return 0;
   if (op == SNOOP_OP_REBASE) {
-    if (ret >= 0)
+    if (ret >= 0) {
       remember_cwd(task->fs);
+      learn_root(task->fs, target, cgroup_id);
+    }
     return 0;
   }
   if (op == SNOOP_OP_EXEC && ret >= 0)
@@ -294,8 +315,9 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   case SNOOP_OP_BIND:
   case SNOOP_OP_CONNECT:
   case SNOOP_OP_SENDMSG:
+  case SNOOP_OP_SENDMMSG:
   case SNOOP_OP_SOCKETCALL:
-    if (!socket_path(&scratch->access, regs, abi, &op, rule))
+    if (!socket_path(&scratch->access, regs, abi, &op, rule) && op != SNOOP_OP_SENDMMSG)
       return 0;
     kinds = op == SNOOP_OP_BIND ? KIND(CHANGE) : KIND(CONNECT);
     break;
@@ -318,31 +340,31 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
      * its result should be (syscall_rollback); nothing was opened then. */
     if (!file && (__u64)ret == number)
       return 0;
-    /* With O_TMPFILE the path is that of the directory. A file that was made
-     * just now is no other each time: it is known by its name. */
-    if (file && !(flags & O_TMPFILE_ONLY)) {
-      if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED) {
-        kinds |= KIND(CREATE);
-      } else {
-        set_file(scratch, file);
-        if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR)
-          kinds |= KIND(DIRECTORY);
-      }
-    }
+    if (file)
+      kinds |= set_opened(scratch, file, flags);
   }
+  if (is_nofollow(regs, abi, rule, flags))
+    scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
   outcome = outcome_of(ret);
   if (ret > 0 && (__u64)ret == number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
     outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
 
   on_path(SCRATCH_SYSCALL, op);
+  if (op == SNOOP_OP_SENDMMSG && ret > 1) {
+    struct messages messages = {.first = syscall_arg(regs, abi, rule->path), .abi = abi};
+
+    bpf_loop(ret - 1, on_next_message, &messages, 0);
+  }
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
     remember_cwd(task->fs); /* pivot_root, which counts as chroot, moves it */
+  if (op == SNOOP_OP_CHROOT && ret == 0)
+    learn_root(task->fs, target, cgroup_id);
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = syscall_arg(regs, abi, rule->path2);
     scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd2);
     scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(flags & (MS_BIND | MS_MOVE));
-    scratch->event.flags = 0;
+    scratch->event.flags &= SNOOP_FLAG_NOFOLLOW;
     on_path(SCRATCH_SYSCALL, op);
   }
   return 0;

@@ -20,6 +20,7 @@ struct qstr {
 
 struct super_block {
   __u32 s_dev;
+  unsigned long s_magic;
 };
 
 struct inode {
@@ -51,6 +52,7 @@ struct mount {
   struct dentry *mnt_mountpoint;
   struct vfsmount mnt;
   struct mnt_namespace *mnt_ns;
+  int mnt_id;
 };
 
 struct path {
@@ -67,6 +69,12 @@ struct file {
   struct path f_path;
   struct inode *f_inode;
   unsigned int f_mode;
+};
+
+/* A file of a lower file system that another one has opened (6.5); from 6.8 on
+ * with the path that the user knows it by (include/linux/fs.h). */
+struct backing_file {
+  struct path user_path;
 };
 
 struct fdtable {
@@ -106,12 +114,15 @@ struct cgroup {
 
 struct css_set {
   struct cgroup *dfl_cgrp;
+  struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
 };
 
 struct task_struct {
   struct thread_info thread_info;
   int pid;
   int tgid;
+  struct task_struct *group_leader;
+  __u64 start_boottime;
   struct css_set *cgroups;
   struct fs_struct *fs;
   struct files_struct *files;
@@ -128,6 +139,94 @@ struct linux_binprm {
   const char *filename;
   const char *interp;
   const char *fdpath;
+};
+
+/* io_uring: a request, and what its command area holds for each operation. */
+struct filename {
+  const char *name;
+};
+
+struct io_cmd_data {
+  struct file *file;
+};
+
+struct io_cqe {
+  __s32 res;
+};
+
+struct io_kiocb {
+  struct io_cmd_data cmd;
+  __u8 opcode;
+  __u64 flags;
+  struct io_cqe cqe;
+  void *async_data;
+};
+
+struct io_open {
+  int dfd;
+  __u32 file_slot;
+  struct filename *filename;
+  struct {
+    __u64 flags;
+    __u64 resolve;
+  } how;
+};
+
+struct io_statx {
+  int dfd;
+  unsigned int flags;
+  struct filename *filename;
+};
+
+struct io_rename {
+  int old_dfd;
+  int new_dfd;
+  struct filename *oldpath;
+  struct filename *newpath;
+};
+
+struct io_unlink {
+  int dfd;
+  struct filename *filename;
+};
+
+struct io_mkdir {
+  int dfd;
+  struct filename *filename;
+};
+
+struct io_link {
+  int old_dfd;
+  int new_dfd;
+  struct filename *oldpath;
+  struct filename *newpath;
+  int flags;
+};
+
+struct io_xattr {
+  struct filename *filename;
+};
+
+struct io_connect {
+  int addr_len;
+};
+
+struct io_bind {
+  int addr_len;
+};
+
+struct __kernel_sockaddr_storage {
+  unsigned short ss_family;
+};
+
+struct msghdr {
+  void *msg_name;
+  int msg_namelen;
+};
+
+struct io_async_msghdr {
+  struct msghdr msg;
+  struct __kernel_sockaddr_storage addr;
 };
 
 /* Contexts of the iterators (kernel/bpf/task_iter.c). */

@@ -16,9 +16,19 @@ const volatile __u32 cfg_first_sight_only = 1;
 const volatile __u64 cfg_hash_seed[2] = {};
 /* The reader is woken when this much is gathered. */
 const volatile __u64 cfg_wakeup_bytes = 65536;
+/* Index of a version 1 controller in css_set.subsys, whose hierarchy tells the
+ * targets apart; -1: cgroup2. And the number of that hierarchy, where cgroup2 is 0
+ * (kernel/cgroup/cgroup.c). */
+const volatile __s32 cfg_cgroup_subsys = -1;
+const volatile __s32 cfg_hierarchy_id = 0;
 
 /* snoop's own process, in the initial pid namespace. */
 __u32 self_pid = 0;
+/* FMODE_BACKING of include/linux/fs.h, which 6.14 has moved. */
+__u32 fmode_backing = 0;
+/* What identify() has found out. */
+__u64 identified = 0;
+__u32 identified_magic = 0;
 /* User space sets it before it sleeps; whoever wakes it takes it back. */
 __u32 reader_waits = 0;
 struct snoop_global_stats global_stats = {};
@@ -28,7 +38,7 @@ struct {
   __uint(max_entries, 16 * 1024 * 1024);
 } events SEC(".maps");
 
-/* cgroup2 id -> target. Children are added in the kernel. */
+/* cgroup id -> target. Children are added in the kernel. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -51,6 +61,21 @@ struct {
   __type(value, struct snoop_target);
 } free_targets SEC(".maps");
 
+/* Process (thread group) -> the target that it is known to be of, so that only
+ * what comes from elsewhere is looked at for what it brings along. A cache. */
+struct member {
+  __u64 born; /* its start time: process ids are used again */
+  __u32 target;
+  __u32 reserved;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 16384);
+  __type(key, __u32);
+  __type(value, struct member);
+} members SEC(".maps");
+
 /* What was reported already: a cache, never the truth. */
 struct seen_key {
   __u64 hash[2]; /* target, base directory, path, file */
@@ -60,8 +85,24 @@ struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 131072);
   __type(key, struct seen_key);
-  __type(value, __u64); /* mask, as in snoop_event.seen */
+  __type(value, struct snoop_seen);
 } seen_paths SEC(".maps");
+
+/* Number of the next entry of `seen_paths`; 0 is none. */
+__u64 next_entry = 1;
+
+/* Root directories that user space was told of, so that it may hold them. */
+struct root_key {
+  __u64 root; /* its identity */
+  __u64 target;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 4096);
+  __type(key, struct root_key);
+  __type(value, __u8);
+} known_roots SEC(".maps");
 
 /* fs_struct -> its working directory, for the exit of a chdir, when it is
  * another one already. The pointers are compared with `check`, never trusted. */
@@ -90,9 +131,13 @@ struct place {
 
 /* One path of one access, while it is worked on. */
 struct access {
-  struct place base; /* of a relative path */
-  struct place root; /* where base and resolved end */
-  struct file *file; /* what it led to; NULL: not known */
+  struct place base;   /* of a relative path */
+  struct place root;   /* where base and resolved end */
+  struct file *file;   /* what it led to; NULL: not known */
+  struct inode *inode; /* of that file */
+  __u64 base_names;    /* address of the base's names, walked before; 0: walk now */
+  __u64 base_identity; /* of those */
+  __u32 base_len;      /* of those, in bytes */
   __u64 device;
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
@@ -103,6 +148,7 @@ struct access {
   bool absolute_only;   /* what is not absolute is no path */
   bool named_by_file;   /* there is no path but that of the file */
   bool may_be_nameless; /* and if there is none either, it is nothing to report */
+  bool mapped;          /* the file is that of a mapping, not of a descriptor */
   bool uncached;        /* has no identity that a later access could be compared with */
 };
 
@@ -123,7 +169,16 @@ struct scratch {
 
 /* One for each program: a program does not run twice on one CPU at a time, but
  * where it can be preempted another may run in between. */
-enum { SCRATCH_SYSCALL = 0, SCRATCH_EXEC = 1, SCRATCH_CGROUP = 2, SCRATCH_BASELINE = 3, SCRATCH_COUNT = 4 };
+enum {
+  SCRATCH_SYSCALL = 0,
+  SCRATCH_EXEC,
+  SCRATCH_CGROUP,
+  SCRATCH_BASELINE,
+  SCRATCH_FILE,
+  SCRATCH_URING,
+  SCRATCH_URING_DONE,
+  SCRATCH_COUNT,
+};
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -136,6 +191,64 @@ static __always_inline struct scratch *scratch_of(__u32 which)
 {
   return bpf_map_lookup_elem(&scratches, &which);
 }
+
+/* An io_uring request between its submission and its end. Its text stands behind
+ * it: path, then base, without a NUL between. */
+struct request {
+  __u64 address; /* of the kernel's request */
+  struct snoop_event event;
+  struct place root;
+  __u64 base_identity;
+  __u64 kinds;
+  __u64 open_flags;
+  __u32 taken; /* sent, or being sent */
+  __u32 slot;  /* of the target */
+  __s32 dirfd;
+  __u32 base_len;
+  bool late_base; /* the directory was not open yet at the submission */
+  bool opens_fd;  /* its result is a descriptor */
+  bool silent;    /* nobody is told if it succeeds */
+};
+
+#define SHORT_TEXT 320
+/* With what a hash map adds, 8 KiB: that is what the allocator would give. */
+#define LONG_TEXT 7920
+
+struct short_request {
+  struct request request;
+  char text[SHORT_TEXT];
+};
+
+struct long_request {
+  struct request request;
+  char text[LONG_TEXT];
+};
+
+/* By the address of the kernel's request; one more than that for a second path.
+ * Most are short: their memory is set aside, since to ask for it each time would
+ * take far longer than the request. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct short_request);
+} short_requests SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1024);
+  __type(key, __u64);
+  __type(value, struct long_request);
+} long_requests SEC(".maps");
+
+/* Where an entry is put together. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct long_request);
+} new_requests SEC(".maps");
 
 static __always_inline struct snoop_target_stats *stats_of(__u32 slot)
 {

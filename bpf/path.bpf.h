@@ -4,6 +4,7 @@
 #define SNOOP_PATH_BPF_H
 
 #include "maps.bpf.h"
+#include "uapi.bpf.h"
 #include <bpf/bpf_core_read.h>
 
 /* include/uapi/linux/fcntl.h */
@@ -25,6 +26,21 @@ static __always_inline void place_of_file(struct place *place, struct file *file
   struct path path;
 
   bpf_core_read(&path, sizeof(path), &file->f_path);
+  place->dentry = path.dentry;
+  place->mnt = mount_of(path.mnt);
+}
+
+/* What overlayfs has mapped is a file of a layer; it keeps the path that the
+ * process used (file_user_path in include/linux/fs.h). */
+static __always_inline void place_of_mapped(struct place *place, struct file *file)
+{
+  struct path path;
+
+  if (!bpf_core_field_exists(struct backing_file, user_path) || !(BPF_CORE_READ(file, f_mode) & fmode_backing)) {
+    place_of_file(place, file);
+    return;
+  }
+  bpf_core_read(&path, sizeof(path), &((struct backing_file *)file)->user_path);
   place->dentry = path.dentry;
   place->mnt = mount_of(path.mnt);
 }
@@ -121,7 +137,10 @@ struct walk {
   __u32 offset; /* into scratch.data: where the next name goes */
   __u32 limit;
   __u32 state;
+  __u32 mount_at; /* offset of the first name that is not below the mount of `from` */
 };
+
+#define NO_MOUNT ((__u32)-1)
 
 static long walk_step(__u32 index, struct walk *walk)
 {
@@ -148,6 +167,8 @@ static long walk_step(__u32 index, struct walk *walk)
     }
     walk->at.dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
     walk->at.mnt = parent;
+    if (walk->mount_at == NO_MOUNT)
+      walk->mount_at = offset;
     return 0;
   }
   walk->at.dentry = BPF_CORE_READ(dentry, d_parent);
@@ -173,9 +194,11 @@ static long walk_step(__u32 index, struct walk *walk)
 
 /*
  * Appends the names from `from` up to `root`, the leaf first, to the scratch
- * data at `*offset`, and moves `*offset` behind them.
+ * data at `*offset`, and moves `*offset` behind them. `*mount_at`: where the
+ * names of the mount point begin, or the end.
  */
-static __always_inline int walk_up(const struct place *from, const struct place *root, __u32 which, __u32 *offset)
+static __always_inline int walk_up(const struct place *from, const struct place *root, __u32 which, __u32 *offset,
+                                   __u32 *mount_at)
 {
   struct walk walk = {
       .at = *from,
@@ -183,10 +206,12 @@ static __always_inline int walk_up(const struct place *from, const struct place 
       .scratch = which,
       .offset = *offset,
       .limit = *offset + SNOOP_WALK_MAX - NAME_ROOM,
+      .mount_at = NO_MOUNT,
   };
 
   bpf_loop(WALK_STEPS, walk_step, &walk, 0);
   *offset = walk.offset;
+  *mount_at = walk.mount_at == NO_MOUNT ? walk.offset : walk.mount_at;
   return walk.state == WALK_GOING ? WALK_CUT : (int)walk.state;
 }
 

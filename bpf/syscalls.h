@@ -34,6 +34,7 @@ enum snoop_syscall_op {
   SNOOP_OP_BIND,       /* path: a socket address; extra: its length */
   SNOOP_OP_CONNECT,    /* the same, of a socket that is there */
   SNOOP_OP_SENDMSG,    /* path: struct msghdr with the address */
+  SNOOP_OP_SENDMMSG,   /* path: an array of struct mmsghdr */
   SNOOP_OP_SOCKETCALL, /* i386: the four calls above in one */
 };
 
@@ -54,6 +55,17 @@ struct snoop_syscall_rule {
   __u8 dirfd2;
   __u8 result;       /* argument with the address of what the call writes */
   __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
+  __u8 follow;       /* enum snoop_follow */
+  __u8 follow_arg;   /* argument with the AT_ flags */
+};
+
+/* What a call does with a link that its path ends with. */
+enum snoop_follow {
+  SNOOP_FOLLOW_ALWAYS = 0,
+  SNOOP_FOLLOW_NEVER,
+  SNOOP_FOLLOW_UNLESS_TOLD, /* AT_SYMLINK_NOFOLLOW */
+  SNOOP_FOLLOW_IF_TOLD,     /* AT_SYMLINK_FOLLOW */
+  SNOOP_FOLLOW_OPEN,        /* O_NOFOLLOW, O_CREAT with O_EXCL */
 };
 
 /*
@@ -133,7 +145,7 @@ struct snoop_syscall_rule {
   X(connect,             42,  362,  203, SNOOP_OP_CONNECT,   1, _A,  2, _A, _A) \
   X(sendto,              44,  369,  206, SNOOP_OP_CONNECT,   4, _A,  5, _A, _A) \
   X(sendmsg,             46,  370,  211, SNOOP_OP_SENDMSG,   1, _A, _A, _A, _A) \
-  X(sendmmsg,           307,  345,  269, SNOOP_OP_SENDMSG,   1, _A, _A, _A, _A) \
+  X(sendmmsg,           307,  345,  269, SNOOP_OP_SENDMMSG,  1, _A, _A, _A, _A) \
   X(socketcall,          _N,  102,   _N, SNOOP_OP_SOCKETCALL, 1, _A, 0, _A, _A) \
   X(fanotify_mark,      301,   _N,  263, SNOOP_OP_STAT,      4,  3, _A, _A, _A) \
   X(fanotify_mark32,     _N,  339,   _N, SNOOP_OP_STAT,      5,  4, _A, _A, _A) \
@@ -178,6 +190,59 @@ struct snoop_syscall_rule {
   X(lgetxattr,   2,   0,   0) \
   X(listxattr,   1,   0,   0) \
   X(llistxattr,  1,   0,   0)
+
+/*
+ * Calls that do not always follow a link that their path ends with: X(name, how,
+ * argument with the flags). Of two paths, what the first does.
+ */
+#define SNOOP_FOLLOWS(X, _A) \
+  X(open,              SNOOP_FOLLOW_OPEN,        _A) \
+  X(openat,            SNOOP_FOLLOW_OPEN,        _A) \
+  X(openat2,           SNOOP_FOLLOW_OPEN,        _A) \
+  X(execveat,          SNOOP_FOLLOW_UNLESS_TOLD,  4) \
+  X(lstat,             SNOOP_FOLLOW_NEVER,       _A) \
+  X(oldlstat,          SNOOP_FOLLOW_NEVER,       _A) \
+  X(lstat64,           SNOOP_FOLLOW_NEVER,       _A) \
+  X(newfstatat,        SNOOP_FOLLOW_UNLESS_TOLD,  3) \
+  X(fstatat64,         SNOOP_FOLLOW_UNLESS_TOLD,  3) \
+  X(statx,             SNOOP_FOLLOW_UNLESS_TOLD,  2) \
+  X(lgetxattr,         SNOOP_FOLLOW_NEVER,       _A) \
+  X(llistxattr,        SNOOP_FOLLOW_NEVER,       _A) \
+  X(name_to_handle_at, SNOOP_FOLLOW_IF_TOLD,      4) \
+  X(faccessat2,        SNOOP_FOLLOW_UNLESS_TOLD,  3) \
+  X(readlink,          SNOOP_FOLLOW_NEVER,       _A) \
+  X(readlinkat,        SNOOP_FOLLOW_NEVER,       _A) \
+  X(rename,            SNOOP_FOLLOW_NEVER,       _A) \
+  X(renameat,          SNOOP_FOLLOW_NEVER,       _A) \
+  X(renameat2,         SNOOP_FOLLOW_NEVER,       _A) \
+  X(link,              SNOOP_FOLLOW_NEVER,       _A) \
+  X(linkat,            SNOOP_FOLLOW_IF_TOLD,      4) \
+  X(symlink,           SNOOP_FOLLOW_NEVER,       _A) \
+  X(symlinkat,         SNOOP_FOLLOW_NEVER,       _A) \
+  X(unlink,            SNOOP_FOLLOW_NEVER,       _A) \
+  X(unlinkat,          SNOOP_FOLLOW_NEVER,       _A) \
+  X(mkdir,             SNOOP_FOLLOW_NEVER,       _A) \
+  X(mkdirat,           SNOOP_FOLLOW_NEVER,       _A) \
+  X(rmdir,             SNOOP_FOLLOW_NEVER,       _A) \
+  X(mknod,             SNOOP_FOLLOW_NEVER,       _A) \
+  X(mknodat,           SNOOP_FOLLOW_NEVER,       _A) \
+  X(fchmodat2,         SNOOP_FOLLOW_UNLESS_TOLD,  3) \
+  X(lchown,            SNOOP_FOLLOW_NEVER,       _A) \
+  X(lchown32,          SNOOP_FOLLOW_NEVER,       _A) \
+  X(fchownat,          SNOOP_FOLLOW_UNLESS_TOLD,  4) \
+  X(lsetxattr,         SNOOP_FOLLOW_NEVER,       _A) \
+  X(lremovexattr,      SNOOP_FOLLOW_NEVER,       _A) \
+  X(utimensat,         SNOOP_FOLLOW_UNLESS_TOLD,  3) \
+  X(utimensat_time64,  SNOOP_FOLLOW_UNLESS_TOLD,  3) \
+  X(file_getattr,      SNOOP_FOLLOW_UNLESS_TOLD,  4) \
+  X(file_setattr,      SNOOP_FOLLOW_UNLESS_TOLD,  4) \
+  X(getxattrat,        SNOOP_FOLLOW_UNLESS_TOLD,  2) \
+  X(listxattrat,       SNOOP_FOLLOW_UNLESS_TOLD,  2) \
+  X(setxattrat,        SNOOP_FOLLOW_UNLESS_TOLD,  2) \
+  X(removexattrat,     SNOOP_FOLLOW_UNLESS_TOLD,  2) \
+  X(open_tree,         SNOOP_FOLLOW_UNLESS_TOLD,  2) \
+  X(open_tree_attr,    SNOOP_FOLLOW_UNLESS_TOLD,  2) \
+  X(mount_setattr,     SNOOP_FOLLOW_UNLESS_TOLD,  2)
 /* clang-format on */
 
 #endif

@@ -5,12 +5,25 @@
 
 #include "emit.bpf.h"
 
+/* Id of a task's cgroup in the hierarchy of the targets. */
+static __always_inline __u64 cgroup_of(struct task_struct *task)
+{
+  const char *controllers;
+  struct cgroup_subsys_state *state = NULL;
+
+  if (cfg_cgroup_subsys < 0)
+    return task->cgroups->dfl_cgrp->kn->id;
+  controllers = (const char *)task->cgroups + bpf_core_field_offset(struct css_set, subsys);
+  bpf_probe_read_kernel(&state, sizeof(state), controllers + cfg_cgroup_subsys * sizeof(state));
+  return BPF_CORE_READ(state, cgroup, kn, id);
+}
+
 /* The task's target, if it is traced and not snoop itself. */
 static __always_inline struct snoop_target *current_target(__u64 *cgroup_id)
 {
   struct snoop_target *target;
 
-  *cgroup_id = bpf_get_current_cgroup_id();
+  *cgroup_id = cfg_cgroup_subsys < 0 ? bpf_get_current_cgroup_id() : cgroup_of(bpf_get_current_task_btf());
   target = bpf_map_lookup_elem(&cgroups, cgroup_id);
   if (!target || !target->id || bpf_get_current_pid_tgid() >> 32 == self_pid)
     return NULL;
@@ -22,7 +35,7 @@ static __always_inline struct snoop_target *task_target(struct task_struct *task
 {
   struct snoop_target *target;
 
-  *cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+  *cgroup_id = cgroup_of(task);
   target = bpf_map_lookup_elem(&cgroups, cgroup_id);
   if (!target || !target->id || (__u32)task->tgid == self_pid)
     return NULL;
@@ -43,6 +56,53 @@ static __always_inline bool read_kernel_path(struct scratch *scratch, const char
   if (stats)
     stats->path_unreadable++;
   return false;
+}
+
+/* A record that is no access: nothing but its header. */
+static __always_inline bool send_notice(__u16 type, const struct snoop_target *target, __u64 cgroup_id,
+                                        struct task_struct *task, __u64 inode)
+{
+  struct snoop_event event = {};
+
+  event.size = sizeof(event);
+  event.type = type;
+  event.time_ns = bpf_ktime_get_boot_ns();
+  event.cgroup_id = cgroup_id;
+  event.inode = inode;
+  event.target = target->id;
+  if (task) {
+    event.pid = task->tgid;
+    event.tid = task->pid;
+  }
+  return bpf_ringbuf_output(&events, &event, sizeof(event), wakeup_flags(sizeof(event))) == 0;
+}
+
+/* The task's process is of this target now; false: it was already. */
+static __always_inline bool join_target(struct task_struct *task, const struct snoop_target *target)
+{
+  struct member member = {};
+  const struct member *known;
+  __u32 process = task->tgid;
+
+  member.born = task->group_leader->start_boottime;
+  member.target = target->id;
+  known = bpf_map_lookup_elem(&members, &process);
+  if (known && known->born == member.born && known->target == member.target)
+    return false;
+  bpf_map_update_elem(&members, &process, &member, BPF_ANY);
+  return true;
+}
+
+/* It comes with files and mappings that no hook has seen. */
+static __always_inline void send_moved(struct task_struct *task, const struct snoop_target *target, __u64 cgroup_id)
+{
+  struct snoop_target_stats *stats;
+
+  if (send_notice(SNOOP_EVENT_MOVED, target, cgroup_id, task, 0))
+    return;
+  stats = stats_of(target->slot);
+  if (stats)
+    stats->ring_full++;
 }
 
 static __always_inline void count_event(const struct scratch *scratch)

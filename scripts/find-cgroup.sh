@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Prints the cgroup2 directory of a container or a process: what "snoop record --cgroup" takes.
+# Prints the cgroup directory of a container or a process: what "snoop record --cgroup" takes.
 # The directory, and nothing else, goes to stdout; messages go to stderr.
 set -u
 
@@ -11,7 +11,8 @@ usage() {
 Usage: $me [docker|podman|containerd|crictl] NAME|ID
        $me PID
 
-Prints the absolute cgroup2 directory of a container, for "snoop record --cgroup".
+Prints the absolute cgroup2 directory of a container, for "snoop record --cgroup"; where the
+container only has cgroups of version 1, one of those.
 Without a runtime, every one that is installed is asked. A number is a process id: the container
 it runs in is printed, or, outside containers, its own cgroup. For a container whose name
 is a number, give the runtime.
@@ -36,17 +37,23 @@ wrong_usage() {
   exit 2
 }
 
-# Lines "ROOT MOUNT_POINT" of the visible cgroup2 mounts, wherever they are, octal escapes still in.
-cgroup2_mounts() {
-  sed -n 's/^[^ ]* [^ ]* [^ ]* \([^ ]*\) \([^ ]*\) .* - cgroup2 .*/\1 \2/p' /proc/self/mountinfo
+# Lines "ROOT MOUNT_POINT" of the visible mounts of the version 1 controller $1, or, if that is empty, of
+# cgroup2; wherever they are, octal escapes still in.
+cgroup_mounts() {
+  sed -n 's/^[^ ]* [^ ]* [^ ]* \([^ ]*\) \([^ ]*\) .* - \(cgroup2*\) [^ ]* \([^ ]*\)$/\3 \4 \1 \2/p' /proc/self/mountinfo |
+    while read -r type options root point; do
+      case $type,$1,",$options," in
+        cgroup2,,* | cgroup,?*,*",$1,"*) printf '%s %s\n' "$root" "$point" ;;
+      esac
+    done
 }
 
 unescape() { printf '%b' "$(printf '%s' "$1" | sed 's/\\\([0-7]\{3\}\)/\\0\1/g')"; }
 
-# Directory in which the process $1, of cgroup path $2, is visible. A directory counts only if it lists
+# Directory in which the process $1, of cgroup path $2 in the hierarchy $3, is visible. A directory counts only if it lists
 # the process: in a cgroup namespace, or below a bind mount, the path alone can name another cgroup.
 directory_of() {
-  cgroup2_mounts | {
+  cgroup_mounts "$3" | {
     points=
     while read -r root point; do
       root=$(unescape "$root")
@@ -79,7 +86,27 @@ names_container() {
   printf '%s\n' "$1" | grep -Eq '^(.*[-_:])?[0-9a-f]{64}(\.scope)?$'
 }
 
-# Prints the cgroup2 directory of process $1, which is of the container $2 (empty: not known); $3 names it in messages.
+# Directory of version 1 of the process $1: one that is of the container $2, or, if there is none, the first
+# that is not the root of its hierarchy.
+version1_directory_of() {
+  first=
+  for controller in memory pids cpu devices freezer blkio; do
+    path=$(sed -n "s/^[0-9]*:\(.*,\)\{0,1\}$controller\(,[^:]*\)\{0,1\}:\(\/.*\)$/\3/p" "/proc/$1/cgroup" 2>/dev/null)
+    case $path in
+      '' | / | /.. | /../*) continue ;;
+    esac
+    dir=$(directory_of "$1" "$path" "$controller")
+    up=$dir
+    while [ -n "$up" ] && [ -e "$up/cgroup.procs" ]; do
+      names_container "${up##*/}" "$2" && printf '%s\n' "$dir" && return
+      up=${up%/*}
+    done
+    first=${first:-$dir}
+  done
+  printf '%s\n' "$first"
+}
+
+# Prints the cgroup directory of process $1, which is of the container $2 (empty: not known); $3 names it in messages.
 #
 # The container's cgroup, not the process's: podman with systemd puts the process one below, in
 # libpod-ID.scope/container, and an init system in a container makes cgroups of its own there. What is
@@ -90,21 +117,21 @@ locate() {
     return 1
   fi
   path=$(sed -n 's/^0:://p' "/proc/$1/cgroup" 2>/dev/null)
-  if [ -z "$(cgroup2_mounts)" ]; then
+  version2=$(cgroup_mounts '')
+  dir=
+  case ${version2:+yes},$path in
+    ,* | yes, | yes,/) dir=$(version1_directory_of "$1" "$2") ;;
+    *) dir=$(directory_of "$1" "$path" '') ;;
+  esac
+  if [ -z "$dir" ] && [ -z "$version2" ]; then
     say "no cgroup2 is mounted: mkdir -p /mnt/cgroup2 && mount -t cgroup2 cgroup2 /mnt/cgroup2, then try again"
     return 1
   fi
-  dir=
-  case $path in
-    '') ;;
-    /)
-      v1=$(sed -n '/^0::/d; s/^[0-9]*:\([^:]*\):\(\/..*\)$/\1:\2/p' "/proc/$1/cgroup" | sed -n 1p)
-      say "$3 has no cgroup2 of its own: it is in the root of this cgroup namespace${v1:+ and only has cgroup v1 ($v1)}"
-      say "${v1:+boot with systemd.unified_cgroup_hierarchy=1, or }make a directory in a cgroup2 mount and write the processes' ids into its cgroup.procs"
-      return 1
-      ;;
-    *) dir=$(directory_of "$1" "$path") ;;
-  esac
+  if [ -z "$dir" ] && [ "$path" = / ]; then
+    say "$3 has no cgroup of its own: it is in the root of this cgroup namespace"
+    say "make a directory in a cgroup2 mount and write the processes' ids into its cgroup.procs"
+    return 1
+  fi
   if [ -z "$dir" ]; then
     case $path in
       /../* | /..) say "$3: cgroup $path is outside this cgroup namespace; run $me on the host, or in a container with the host's cgroup namespace" ;;

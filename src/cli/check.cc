@@ -58,18 +58,19 @@ void check_privileges(Findings& findings) {
   }
 }
 
-void check_cgroups(Findings& findings) {
-  const Result<CgroupTree> tree = CgroupTree::find();
+void check_cgroups(Findings& findings, const Result<CgroupTree>& tree) {
   if (!tree) {
-    findings.bad("cgroup2", tree.error().message(), tree.error().hint);
+    findings.bad("cgroups", tree.error().message(), tree.error().hint);
     return;
   }
-  const bool hybrid = ::access("/sys/fs/cgroup/memory", F_OK) == 0 && tree->mount_point() != "/sys/fs/cgroup";
-  findings.good("cgroup2", fmt::format("mounted at {} ({})", tree->mount_point(),
-                                       hybrid ? "hybrid: version 1 beside it" : "unified"));
+  findings.good("cgroups", layout_name(cgroup_layout()));
+  findings.good("hierarchy", fmt::format("{}, mounted at {}", tree->hierarchy(), tree->mount_point()));
+  if (cgroup_layout() == CgroupLayout::kHybrid) {
+    findings.note("hierarchy", "a --cgroup in a version 1 hierarchy is traced by that one");
+  }
   const Result<Cgroup> own = tree->own();
   if (!own) {
-    findings.bad("own cgroup", own.error().message(), "mount the cgroup2 file system that this process is in");
+    findings.bad("own cgroup", own.error().message(), "mount the hierarchy that this process is in");
     return;
   }
   findings.good("own cgroup", own->path);
@@ -99,11 +100,16 @@ int check_command(const Options& options) {
                  "needs a kernel with CONFIG_DEBUG_INFO_BTF=y; a container needs /sys/kernel/btf of the host");
   }
   check_privileges(findings);
-  check_cgroups(findings);
+  const Result<CgroupTree> tree = CgroupTree::find();
+  check_cgroups(findings, tree);
 
   // No guess: the real programs.
   ProbeOptions probe_options;
   probe_options.ring_size_bytes = options.ring_size_bytes;
+  if (tree) {
+    probe_options.cgroup_controller = tree->controller();
+    probe_options.hierarchy_id = tree->hierarchy_id().value_or(0);
+  }
   Result<Probe> probe = Probe::load(probe_options);
   if (!probe) {
     findings.bad("load", probe.error().message(), probe.error().hint);
@@ -113,6 +119,9 @@ int check_command(const Options& options) {
       findings.bad("attach", attached.error().message(), attached.error().hint);
     } else {
       findings.good("attach", "capture tier: tracepoint");
+    }
+    if (!probe->has_iterators()) {
+      findings.note("baseline", "this kernel has no iterators over tasks: what is open at the start comes from /proc");
     }
     if (!probe->sees_same_pids()) {
       findings.note("pids", "another pid namespace than the host's: pids in 'trace' are the host's");

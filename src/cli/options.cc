@@ -297,6 +297,10 @@ struct CommandLine {
             "--no-baseline", [&record_options] { record_options.baseline = false; },
             "Leave out what targets have open or mapped when capture begins")
         ->group("Capture");
+    record
+        ->add_flag_callback(
+            "--no-iterators", [&record_options] { record_options.iterators = false; }, "For tests: baseline by /proc")
+        ->group("");
     add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"

@@ -40,6 +40,8 @@ struct Options {
 
   /// Take in what targets have open and mapped at the start (record).
   bool baseline = true;
+  /// false, for tests: do it as on a kernel without iterators over tasks.
+  bool iterators = true;
 
   // Report.
   std::string report;

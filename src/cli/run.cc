@@ -264,9 +264,6 @@ Result<int> Run::run() {
       !added) {
     return tl::unexpected(added.error());
   }
-  session.loader_names().set_root(session.recorder().containers().front().target,
-                                  UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)));
-
   if (Result<void> ran = start(program, *cgroup); !ran) {
     log_error(ran.error());
     return exit_code_;

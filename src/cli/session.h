@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +17,8 @@
 #include "output/report.h"
 #include "pipeline/access.h"
 #include "pipeline/recorder.h"
+#include "pipeline/resolver.h"
+#include "pipeline/use_counts.h"
 #include "probe/probe.h"
 #include "probe/ring_reader.h"
 
@@ -61,15 +67,42 @@ class Session {
 
   [[nodiscard]] const CgroupTree& tree() const { return tree_; }
   [[nodiscard]] Recorder& recorder() { return recorder_; }
-  [[nodiscard]] LoaderNames& loader_names() { return loader_names_; }
 
  private:
+  struct Moved {
+    uint32_t target = 0;
+    uint64_t cgroup_id = 0;
+  };
+
   Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access);
 
   void on_bytes(std::span<const std::byte> bytes);
+  void on_access(const Record& record);
+  void on_file(const Record& record);
+  void keep(const Record& record, const Access& access);
+  void on_round();
+  bool note_ring_losses();
+  void collect_uses();
   void on_new_cgroup(const Record& record);
+  void forget_if_gone(const Cgroup& cgroup);
+  void on_moved(const Record& record);
   [[nodiscard]] Result<snoop_target> next_target();
+  /// One that never counts, if the target has ended.
+  [[nodiscard]] uint32_t slot_of(uint32_t target) const;
+  /// Takes back the last one, which nobody has seen.
+  void return_target(const snoop_target& target);
+  /// As many as there can be, if cgroups are adopted.
   [[nodiscard]] Result<void> set_targets_aside();
+  /// Its top cgroup was removed: the counters stay in the container, the slot is free.
+  void end_target(uint32_t target, WallTime at);
+  /// Ends targets whose record of it was lost.
+  void end_gone_targets();
+  [[nodiscard]] Result<void> watch_moved(EventLoop& loop);
+  /// What the processes have open and mapped that were moved in lately.
+  void scan_moved();
+  /// The baseline without the kernel's iterators.
+  void scan_proc(const Cgroup& cgroup, uint32_t target);
+  void scan_proc(pid_t pid, uint32_t target, uint64_t cgroup_id);
   [[nodiscard]] Result<void> add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace);
   [[nodiscard]] Result<void> add_all();
   [[nodiscard]] Result<void> add_siblings();
@@ -77,6 +110,7 @@ class Session {
   Container& add_container(std::string name, const Cgroup& cgroup, const snoop_target& target);
   [[nodiscard]] Container& container_of(const Access& access);
   void collect_stats();
+  void read_stats(Container& container);
   [[nodiscard]] ReportHeader header(bool final);
 
   const Options& options_;
@@ -84,12 +118,27 @@ class Session {
   Probe probe_;
   AccessHandler on_access_;
   Recorder recorder_;
-  LoaderNames loader_names_;
+  Resolver resolver_;
+  UseCounts use_counts_;
   std::unique_ptr<RingReader> reader_;
-  /// Where the cgroup2 mount begins, as the kernel sees it; empty: at the root, or not known yet.
+  /// Where the hierarchy's mount begins, as the kernel sees it; empty: at the root, or not known yet.
   std::string above_mount_;
-  uint32_t targets_used_ = 0;
+  /// Slots in the order in which they became free, so that one rests as long as possible.
+  std::deque<uint32_t> free_slots_;
+  std::map<uint32_t, uint32_t> slot_of_target_;
+  uint32_t last_target_ = 0;
+  bool adopts_ = false;
+  bool wants_baseline_ = false;
+  /// Processes that were moved into targets, to be looked at; empty for who wants no baseline.
+  std::map<pid_t, Moved> moved_;
+  std::unique_ptr<Timer> moved_timer_;
+  std::chrono::nanoseconds moved_delay_;
   uint64_t undecodable_ = 0;
+  /// Of the kernel side, when last looked at, and when that was.
+  uint64_t ring_losses_ = 0;
+  WallTime last_round_ = 0;
+  /// Something was lost: what is in use must be looked at again.
+  bool rescan_due_ = false;
   WallTime started_at_ = 0;
   std::vector<std::string> not_seen_;
 };

@@ -10,9 +10,13 @@
 #include <sys/vfs.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <sstream>
 
 #include "base/unique_fd.h"
@@ -21,9 +25,9 @@ namespace snoop {
 
 namespace {
 
-bool is_cgroup2(const std::string& directory) {
+bool is_on(const std::string& directory, decltype(std::declval<struct statfs>().f_type) magic) {
   struct statfs info = {};
-  return ::statfs(directory.c_str(), &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
+  return ::statfs(directory.c_str(), &info) == 0 && info.f_type == magic;
 }
 
 /// The kernel's octal escapes in mountinfo (man 5 proc).
@@ -40,6 +44,91 @@ std::string unescape_mount(std::string_view text) {
   return out;
 }
 
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> words;
+  std::istringstream stream(list);
+  std::string word;
+  while (std::getline(stream, word, ',')) {
+    words.push_back(word);
+  }
+  return words;
+}
+
+/// A mounted hierarchy that can be seen: a later mount may hide one.
+struct CgroupMount {
+  std::string mount_point;
+  bool is_version2 = false;
+  /// Version 1: its controllers; none: a named hierarchy, as systemd has one.
+  std::vector<std::string> controllers;
+
+  [[nodiscard]] bool has(std::string_view controller) const {
+    return std::find(controllers.begin(), controllers.end(), controller) != controllers.end();
+  }
+};
+
+/// Of a line of /proc/self/cgroup: "4:cpu,cpuacct:/a/b".
+struct Membership {
+  int hierarchy_id = 0;
+  std::vector<std::string> controllers;
+  std::string path;
+};
+
+std::vector<Membership> own_memberships() {
+  std::vector<Membership> found;
+  std::ifstream lines("/proc/self/cgroup");
+  std::string line;
+  while (std::getline(lines, line)) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) {
+      continue;
+    }
+    found.push_back(
+        {std::atoi(line.c_str()), split(line.substr(first + 1, second - first - 1)), line.substr(second + 1)});
+  }
+  return found;
+}
+
+std::vector<CgroupMount> cgroup_mounts() {
+  std::set<std::string> known;
+  for (const Membership& membership : own_memberships()) {
+    known.insert(membership.controllers.begin(), membership.controllers.end());
+  }
+  std::vector<CgroupMount> found;
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::string line;
+  while (std::getline(mounts, line)) {
+    // 31 23 0:27 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids
+    const size_t separator = line.find(" - ");
+    if (separator == std::string::npos) {
+      continue;
+    }
+    std::istringstream fields(line);
+    std::istringstream file_system(line.substr(separator + 3));
+    std::string skipped;
+    std::string type;
+    std::string options;
+    CgroupMount mount;
+    fields >> skipped >> skipped >> skipped >> skipped >> mount.mount_point;
+    file_system >> type >> skipped >> options;
+    mount.mount_point = unescape_mount(mount.mount_point);
+    mount.is_version2 = type == "cgroup2";
+    if (type != "cgroup" && !mount.is_version2) {
+      continue;
+    }
+    if (!is_on(mount.mount_point, mount.is_version2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC)) {
+      continue;
+    }
+    for (const std::string& option : split(options)) {
+      if (!mount.is_version2 && known.contains(option) && !option.starts_with("name=")) {
+        mount.controllers.push_back(option);
+      }
+    }
+    found.push_back(std::move(mount));
+  }
+  return found;
+}
+
 std::string join(const std::string& directory, std::string_view name) {
   return fmt::format("{}/{}", directory == "/" ? "" : directory, name);
 }
@@ -52,7 +141,67 @@ void visit(const CgroupTree& tree, const Cgroup& cgroup, const std::function<voi
   }
 }
 
+bool is_below(const std::string& path, const std::string& directory) {
+  return directory == "/" || path == directory || path.starts_with(directory + "/");
+}
+
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real == nullptr ? "" : real.get();
+}
+
+/// Controllers of version 1 that container runtimes make cgroups in, the most usual first.
+constexpr std::array kUsualControllers = {"memory", "pids", "cpu", "devices", "freezer", "blkio"};
+
+/// The hierarchy that a directory of version 1 is in.
+Result<CgroupTree> version1_tree_of(const std::string& directory) {
+  const std::vector<CgroupMount> mounts = cgroup_mounts();
+  const CgroupMount* best = nullptr;
+  for (const CgroupMount& mount : mounts) {
+    if (!mount.is_version2 && is_below(directory, mount.mount_point) &&
+        (best == nullptr || mount.mount_point.size() >= best->mount_point.size())) {
+      best = &mount;
+    }
+  }
+  if (best == nullptr) {
+    return fail(ENOENT, fmt::format("{} is in no cgroup hierarchy that is mounted here", directory));
+  }
+  if (best->controllers.empty()) {
+    return fail(
+        0, fmt::format("{} is in a hierarchy without a controller, whose cgroups snoop cannot tell apart", directory),
+        "name the container's directory in another one, as /sys/fs/cgroup/pids/...");
+  }
+  return CgroupTree(best->mount_point, best->controllers.front());
+}
+
 }  // namespace
+
+CgroupLayout cgroup_layout() {
+  bool version1 = false;
+  bool version2 = false;
+  for (const CgroupMount& mount : cgroup_mounts()) {
+    version2 |= mount.is_version2;
+    version1 |= !mount.controllers.empty();
+  }
+  if (version2) {
+    return version1 ? CgroupLayout::kHybrid : CgroupLayout::kUnified;
+  }
+  return version1 ? CgroupLayout::kPureV1 : CgroupLayout::kNone;
+}
+
+std::string_view layout_name(CgroupLayout layout) {
+  switch (layout) {
+    case CgroupLayout::kUnified:
+      return "unified";
+    case CgroupLayout::kHybrid:
+      return "hybrid: version 1 beside it";
+    case CgroupLayout::kPureV1:
+      return "pure version 1";
+    case CgroupLayout::kNone:
+      break;
+  }
+  return "none";
+}
 
 std::string parent_path(std::string_view path) {
   const size_t slash = path.rfind('/');
@@ -60,30 +209,62 @@ std::string parent_path(std::string_view path) {
 }
 
 Result<CgroupTree> CgroupTree::find() {
-  std::ifstream mounts("/proc/self/mountinfo");
-  std::string line;
-  while (std::getline(mounts, line)) {
-    // 31 23 0:27 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw
-    const size_t separator = line.find(" - ");
-    if (separator == std::string::npos || line.compare(separator + 3, 8, "cgroup2 ") != 0) {
-      continue;
-    }
-    std::istringstream fields(line);
-    std::string id;
-    std::string parent;
-    std::string device;
-    std::string root;
-    std::string mount_point;
-    fields >> id >> parent >> device >> root >> mount_point;
-    mount_point = unescape_mount(mount_point);
-    // A later mount may hide it.
-    if (is_cgroup2(mount_point)) {
-      return CgroupTree(mount_point);
+  const std::vector<CgroupMount> mounts = cgroup_mounts();
+  for (const CgroupMount& mount : mounts) {
+    if (mount.is_version2) {
+      return CgroupTree(mount.mount_point);
     }
   }
-  return fail(0, "no cgroup2 file system is mounted here",
+  for (const char* controller : kUsualControllers) {
+    for (const CgroupMount& mount : mounts) {
+      if (mount.has(controller)) {
+        return CgroupTree(mount.mount_point, controller);
+      }
+    }
+  }
+  return fail(0, "no cgroup file system is mounted here",
               "mount it (mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified), or give the container the host's "
               "/sys/fs/cgroup");
+}
+
+Result<CgroupTree> CgroupTree::find_for(const std::vector<std::string>& names) {
+  Result<CgroupTree> usual = find();
+  if (!usual) {
+    return usual;
+  }
+  std::optional<CgroupTree> chosen;
+  for (const std::string& name : names) {
+    const std::string path = name.empty() || name.front() != '/' ? "" : real_path(name);
+    Result<CgroupTree> tree = !path.empty() && is_on(path, CGROUP_SUPER_MAGIC) ? version1_tree_of(path) : usual;
+    if (!tree) {
+      return tree;
+    }
+    if (chosen && chosen->hierarchy() != tree->hierarchy()) {
+      return fail(0,
+                  fmt::format("{} and {} are in different cgroup hierarchies ({} and {})", names.front(), name,
+                              chosen->hierarchy(), tree->hierarchy()),
+                  "start one snoop for each hierarchy");
+    }
+    chosen = std::move(*tree);
+  }
+  return chosen ? std::move(*chosen) : usual;
+}
+
+Result<int> CgroupTree::hierarchy_id() const {
+  if (controller_.empty()) {
+    return 0;
+  }
+  for (const Membership& membership : own_memberships()) {
+    if (std::find(membership.controllers.begin(), membership.controllers.end(), controller_) !=
+        membership.controllers.end()) {
+      return membership.hierarchy_id;
+    }
+  }
+  return fail(ENOENT, fmt::format("/proc/self/cgroup does not tell of the controller {}", controller_));
+}
+
+bool CgroupTree::is_cgroup(const std::string& directory) const {
+  return is_on(directory, controller_.empty() ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
 }
 
 std::string CgroupTree::directory(const Cgroup& cgroup) const {
@@ -97,8 +278,8 @@ Result<Cgroup> CgroupTree::at(const std::string& path) const {
   if (::stat(where.c_str(), &info) != 0) {
     return fail(errno, fmt::format("cgroup {}", where));
   }
-  if (!S_ISDIR(info.st_mode) || !is_cgroup2(where)) {
-    return fail(ENOTDIR, fmt::format("{} is no cgroup2 directory", where));
+  if (!S_ISDIR(info.st_mode) || !is_cgroup(where)) {
+    return fail(ENOTDIR, fmt::format("{} is no {} directory", where, controller_.empty() ? "cgroup2" : "cgroup"));
   }
   // A cgroup's id is its inode number (kernfs, on 64-bit machines).
   cgroup.id = info.st_ino;
@@ -127,21 +308,19 @@ Result<Cgroup> CgroupTree::named(const std::string& name) const {
   }
   const std::string inside = directory({0, tree_path(name)});
   for (const std::string& candidate : {name.front() == '/' ? name : inside, inside}) {
-    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(candidate.c_str(), nullptr), &std::free);
-    if (real == nullptr) {
+    const std::string path = real_path(candidate);
+    if (path.empty()) {
       continue;
     }
-    const std::string path = real.get();
     const std::string prefix = mount_point_ == "/" ? "" : mount_point_;
     if (path == mount_point_ || path.compare(0, prefix.size() + 1, prefix + "/") == 0) {
       if (Result<Cgroup> found = at(tree_path(path.substr(prefix.size())))) {
         return found;
       }
     }
-    struct statfs info = {};
-    if (::statfs(path.c_str(), &info) == 0 && info.f_type == CGROUP_SUPER_MAGIC) {
-      return fail(0, fmt::format("{} is a cgroup of version 1", path),
-                  fmt::format("snoop traces version 2, which is mounted at {}", mount_point_));
+    if (is_on(path, CGROUP_SUPER_MAGIC) || is_on(path, CGROUP2_SUPER_MAGIC)) {
+      return fail(0, fmt::format("{} is a cgroup of another hierarchy", path),
+                  fmt::format("the hierarchy in use is {}, mounted at {}", hierarchy(), mount_point_));
     }
   }
   return fail(0, fmt::format("there is no cgroup {}", name),
@@ -150,14 +329,14 @@ Result<Cgroup> CgroupTree::named(const std::string& name) const {
 }
 
 Result<Cgroup> CgroupTree::own() const {
-  std::ifstream lines("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(lines, line)) {
-    if (line.compare(0, 3, "0::") == 0) {
-      return at(line.substr(3));
+  for (const Membership& membership : own_memberships()) {
+    const auto& controllers = membership.controllers;
+    if (controller_.empty() ? membership.hierarchy_id == 0
+                            : std::find(controllers.begin(), controllers.end(), controller_) != controllers.end()) {
+      return at(membership.path);
     }
   }
-  return fail(ENOENT, "this process is in no cgroup2");
+  return fail(ENOENT, fmt::format("this process is in no cgroup of {}", hierarchy()));
 }
 
 std::vector<Cgroup> CgroupTree::children(const Cgroup& cgroup) const {
@@ -194,7 +373,7 @@ Result<OwnedCgroup> OwnedCgroup::create(const CgroupTree& tree, const Cgroup& pa
   const std::string where = tree.directory({0, path});
   if (::mkdir(where.c_str(), 0755) != 0) {
     return fail(errno, fmt::format("cannot make the cgroup {}", where),
-                "snoop run needs a cgroup2 that it may write to: root on the host, or a delegated subtree");
+                "snoop run needs a cgroup that it may write to: root on the host, or a delegated subtree");
   }
   Result<Cgroup> cgroup = tree.at(path);
   if (!cgroup) {
@@ -223,7 +402,7 @@ std::vector<pid_t> OwnedCgroup::processes() const {
 }
 
 void OwnedCgroup::kill() const {
-  // From Linux 5.14 on; it also catches what is being forked.
+  // cgroup2, from Linux 5.14 on; it also catches what is being forked.
   const UniqueFd fd(::open((tree_.directory(cgroup_) + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC));
   if (fd && ::write(fd.get(), "1", 1) == 1) {
     return;

@@ -13,23 +13,39 @@
 
 namespace snoop {
 
-/// A cgroup2 directory.
+/// A directory of a cgroup hierarchy.
 struct Cgroup {
   uint64_t id = 0;
-  /// From the cgroup2 mount on: "/" or "/a/b".
+  /// From the hierarchy's mount on: "/" or "/a/b".
   std::string path;
 };
 
-/// The cgroup2 file system, wherever it is mounted. Reads only.
+/// What a machine has of the two versions.
+enum class CgroupLayout { kNone, kUnified, kHybrid, kPureV1 };
+[[nodiscard]] CgroupLayout cgroup_layout();
+[[nodiscard]] std::string_view layout_name(CgroupLayout layout);
+
+/// One cgroup hierarchy, wherever it is mounted: cgroup2, or that of a version 1
+/// controller. Reads only.
 class CgroupTree {
  public:
-  /// The first cgroup2 mount of this mount namespace.
+  /// The first cgroup2 mount of this mount namespace; where there is none, the
+  /// hierarchy of a version 1 controller.
   [[nodiscard]] static Result<CgroupTree> find();
-  explicit CgroupTree(std::string mount_point) : mount_point_(std::move(mount_point)) {}
+  /// The one that these cgroups of the user are in; all must be in the same.
+  [[nodiscard]] static Result<CgroupTree> find_for(const std::vector<std::string>& names);
+  /// `controller`: of version 1, as /proc/self/cgroup spells it; empty: cgroup2.
+  explicit CgroupTree(std::string mount_point, std::string controller = {})
+      : mount_point_(std::move(mount_point)), controller_(std::move(controller)) {}
 
   [[nodiscard]] const std::string& mount_point() const { return mount_point_; }
+  [[nodiscard]] const std::string& controller() const { return controller_; }
+  /// "cgroup2", or the controller.
+  [[nodiscard]] std::string hierarchy() const { return controller_.empty() ? "cgroup2" : controller_; }
+  /// The kernel's number of the hierarchy; 0: cgroup2.
+  [[nodiscard]] Result<int> hierarchy_id() const;
 
-  /// What the user named: a directory, or a path from the cgroup2 mount on.
+  /// What the user named: a directory, or a path from the hierarchy's mount on.
   [[nodiscard]] Result<Cgroup> named(const std::string& name) const;
   /// By its path in the tree.
   [[nodiscard]] Result<Cgroup> at(const std::string& path) const;
@@ -46,7 +62,10 @@ class CgroupTree {
   [[nodiscard]] std::string directory(const Cgroup& cgroup) const;
 
  private:
+  [[nodiscard]] bool is_cgroup(const std::string& directory) const;
+
   std::string mount_point_;
+  std::string controller_;
 };
 
 /// "/a/b" to "/a", "/a" to "/".

@@ -158,6 +158,7 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   put_key(json, "capture");
   json.StartObject();
   put_bytes(json, "tier", header.tier);
+  put_bytes_unless_empty(json, "hierarchy", header.hierarchy);
   put_list(json, "not_seen", {header.not_seen.begin(), header.not_seen.end()});
   json.EndObject();
   put_bytes_unless_empty(json, "pod_name", header.pod_name);

@@ -22,6 +22,8 @@ struct ReportHeader {
   std::string kernel;
   std::string arch;
   std::string tier;
+  /// Of the cgroups: "cgroup2", or a version 1 controller.
+  std::string hierarchy;
   std::vector<std::string> not_seen;
   std::string pod_name;
   std::string namespace_name;

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/access.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
+#include <linux/magic.h>
 
 #include <array>
 
-#include "container/elf_interpreter.h"
 #include "pipeline/path.h"
 
 namespace snoop {
@@ -60,6 +57,36 @@ std::string usual_loader_name(const std::string& file) {
   return file;
 }
 
+/// File systems that the kernel makes up (include/uapi/linux/magic.h).
+bool is_pseudo(uint32_t magic) {
+  switch (magic) {
+    case PROC_SUPER_MAGIC:
+    case SYSFS_MAGIC:
+    case CGROUP_SUPER_MAGIC:
+    case CGROUP2_SUPER_MAGIC:
+    case DEVPTS_SUPER_MAGIC:
+    case DEBUGFS_MAGIC:
+    case TRACEFS_MAGIC:
+    case BPF_FS_MAGIC:
+    case SECURITYFS_MAGIC:
+    case SELINUX_MAGIC:
+    case PSTOREFS_MAGIC:
+    case EFIVARFS_MAGIC:
+    case NSFS_MAGIC:
+    case BINFMTFS_MAGIC:
+    case PIPEFS_MAGIC:
+    case SOCKFS_MAGIC:
+    case ANON_INODE_FS_MAGIC:
+    case HUGETLBFS_MAGIC:
+    case 0x19800202:  // mqueue
+    case 0x62656570:  // configfs
+    case 0x65735543:  // fusectl
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string path_of(const Record& record, Access& access) {
   if (record.path.empty() && !record.has(SNOOP_FLAG_RELATIVE)) {
     return access.resolved;
@@ -108,45 +135,26 @@ std::vector<std::string_view> open_mode_names(uint16_t kinds) {
   return names;
 }
 
-std::optional<std::string> LoaderNames::find(uint32_t target, pid_t pid, const std::string& executable,
-                                             uint64_t loader_inode) {
-  bool is_own_root = false;
-  if (pids_are_ours_) {
-    UniqueFd root(::open(fmt::format("/proc/{}/root", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (root) {
-      roots_[target] = std::move(root);
-      is_own_root = true;
-    }
+void set_origin(Access& access, const Record& record) {
+  const snoop_event& event = record.event;
+  if (event.fs_magic == 0 || record.has(SNOOP_FLAG_NAMELESS) || record.has(SNOOP_FLAG_RESOLVED_ABOVE_ROOT)) {
+    return;
   }
-  const auto held = roots_.find(target);
-  if (held == roots_.end()) {
-    return std::nullopt;
+  const std::string_view mount_names = record.resolved.substr(event.mount_at);
+  if (is_pseudo(event.fs_magic)) {
+    access.origin = FileOrigin::kPseudo;
+    access.mount = directory_of(mount_names);
+  } else if (!mount_names.empty()) {
+    access.origin = FileOrigin::kVolume;
+    access.mount = directory_of(mount_names);
+  } else if (event.layer == SNOOP_LAYER_LOWER || event.layer == SNOOP_LAYER_COPIED) {
+    access.origin = FileOrigin::kImage;
+  } else if (event.layer == SNOOP_LAYER_UPPER) {
+    access.origin = FileOrigin::kWritten;
   }
-  const Result<int> opened = open_in_root(held->second.get(), executable, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!opened) {
-    return std::nullopt;
-  }
-  const UniqueFd fd(*opened);
-  struct stat info = {};
-  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    return std::nullopt;
-  }
-  Result<std::string> name = elf_interpreter(fd.get());
-  if (!name || name->empty()) {
-    return std::nullopt;
-  }
-  if (!is_own_root && loader_inode != 0) {
-    // The root of another process: it may have another executable of that name.
-    const Result<int> loader = open_in_root(held->second.get(), *name, O_PATH);
-    const UniqueFd loader_fd(loader ? *loader : -1);
-    if (!loader_fd || ::fstat(loader_fd.get(), &info) != 0 || info.st_ino != loader_inode) {
-      return std::nullopt;
-    }
-  }
-  return std::move(*name);
 }
 
-std::optional<Access> to_access(const Record& record, LoaderNames& loader_names) {
+std::optional<Access> to_access(const Record& record) {
   Access access;
   const snoop_event& event = record.event;
   access.seen = event.seen;
@@ -160,20 +168,14 @@ std::optional<Access> to_access(const Record& record, LoaderNames& loader_names)
     access.resolved = directory_of(record.resolved);
   }
   if (event.type == SNOOP_EVENT_ELF_INTERPRETER) {
-    const std::optional<std::string> name =
-        loader_names.find(event.target, access.pid, directory_of(record.base), event.inode);
-    if (!name) {
-      access.path = usual_loader_name(access.resolved);
-    } else {
-      // A relative one begins where the program was started, which is not told.
-      access.path = name->front() == '/' ? normalise(*name) : access.resolved;
-    }
+    access.path = usual_loader_name(access.resolved);
   } else {
     access.path = path_of(record, access);
   }
   if (access.path.empty()) {
     return std::nullopt;
   }
+  set_origin(access, record);
   return access;
 }
 

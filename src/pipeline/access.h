@@ -4,16 +4,23 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/unique_fd.h"
 #include "probe/record.h"
 
 namespace snoop {
+
+/// Where a file comes from.
+enum class FileOrigin : uint8_t {
+  kUnknown,
+  kImage,    ///< it is in the image, changed since or not
+  kWritten,  ///< made at run time, in the container's own layer
+  kVolume,   ///< of a volume or bind mount
+  kPseudo,   ///< made by the kernel: proc, sysfs, devtmpfs, ...
+};
 
 /// One use of one path.
 struct Access {
@@ -32,6 +39,9 @@ struct Access {
   WallTime time = 0;
   /// The path asked for could not be made absolute; `path` is where it led.
   bool base_unknown = false;
+  FileOrigin origin = FileOrigin::kUnknown;
+  /// Mount point of a volume or pseudo file system; empty: not known.
+  std::string mount;
 };
 
 /// Bits of enum snoop_kind with this outcome.
@@ -43,25 +53,12 @@ struct Access {
 /// "read", "write", "create", "directory", "path".
 [[nodiscard]] std::vector<std::string_view> open_mode_names(uint16_t kinds);
 
-/// Finds under which name an executable asks for its loader: the kernel shows
-/// only which file it took. Holds a handle on the root directory of each target.
-class LoaderNames {
- public:
-  /// `pids_are_ours`: process ids of the kernel side mean the same in /proc here.
-  explicit LoaderNames(bool pids_are_ours) : pids_are_ours_(pids_are_ours) {}
+/// Where the file of a record comes from, and its mount point; unknown where the
+/// record does not tell.
+void set_origin(Access& access, const Record& record);
 
-  /// The root directory of a target whose processes may be gone when asked for.
-  void set_root(uint32_t target, UniqueFd root) { roots_[target] = std::move(root); }
-  /// `loader_inode`: the file that the kernel took; 0: not known.
-  [[nodiscard]] std::optional<std::string> find(uint32_t target, pid_t pid, const std::string& executable,
-                                                uint64_t loader_inode = 0);
-
- private:
-  bool pids_are_ours_;
-  std::map<uint32_t, UniqueFd> roots_;
-};
-
-/// The access that a record tells of; nothing where it names no file.
-[[nodiscard]] std::optional<Access> to_access(const Record& record, LoaderNames& loader_names);
+/// The access that a record tells of, as far as the record goes: `..` is taken
+/// out as text, and a loader has its usual name. Nothing where it names no file.
+[[nodiscard]] std::optional<Access> to_access(const Record& record);
 
 }  // namespace snoop

@@ -24,6 +24,7 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
                       .target = target.id,
                       .slot = target.slot,
                       .observed_from = wall_now(),
+                      .ended_at = 0,
                       .only_if_used = false,
                       .total_events = 0,
                       .losses = {},
@@ -37,6 +38,20 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
 Container* Recorder::find(uint32_t target) {
   const auto found = by_target_.find(target);
   return found == by_target_.end() ? nullptr : &containers_[found->second];
+}
+
+void Recorder::remove(uint32_t target) {
+  const auto found = by_target_.find(target);
+  if (found == by_target_.end()) {
+    return;
+  }
+  const size_t index = found->second;
+  by_target_.erase(found);
+  if (index + 1 != containers_.size()) {
+    containers_[index] = std::move(containers_.back());
+    by_target_[containers_[index].target] = index;
+  }
+  containers_.pop_back();
 }
 
 void Recorder::add(const Access& access) {

@@ -39,6 +39,8 @@ struct Container {
   uint32_t target = 0;
   uint32_t slot = 0;
   WallTime observed_from = 0;
+  /// When its cgroup was removed; 0: not yet.
+  WallTime ended_at = 0;
   /// Nobody asked for it by name: reported only if it used anything.
   bool only_if_used = false;
 
@@ -66,6 +68,8 @@ class Recorder {
   Container& add_container(std::string name, uint64_t cgroup_id, std::string cgroup_path, const snoop_target& target);
   /// The container of a target; nullptr: none yet.
   [[nodiscard]] Container* find(uint32_t target);
+  /// Forgets the container of a target. No Container& stays valid.
+  void remove(uint32_t target);
 
   void add(const Access& access);
 

@@ -2,7 +2,9 @@
 #include "probe/probe.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
@@ -15,6 +17,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -76,6 +79,12 @@ void fill_rules(Rules& rules) {
         rule.path2 = row.path2;
         rule.dirfd2 = row.dirfd2;
         rule.result = SNOOP_NO_ARG;
+        for (const FollowRow& follow : follow_rows()) {
+          if (follow.name == row.name) {
+            rule.follow = follow.follow;
+            rule.follow_arg = follow.argument;
+          }
+        }
       }
     }
     for (const ResultRow& result : result_rows()) {
@@ -87,11 +96,93 @@ void fill_rules(Rules& rules) {
   }
 }
 
+/// Runs a program of the kind raw_tp here and now; false: the kernel did not.
+bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
+  bpf_test_run_opts run = {};
+  run.sz = sizeof(run);
+  run.ctx_in = arguments.data();
+  run.ctx_size_in = sizeof(arguments);
+  return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0;
+}
+
+/// Whether the kernel has a tracepoint.
+bool has_tracepoint(const btf* kernel, const char* name) {
+  return btf__find_by_name_kind(kernel, fmt::format("btf_trace_{}", name).c_str(), BTF_KIND_TYPEDEF) > 0;
+}
+
+/// Whether a request's path stands where bpf/hook_uring.bpf.h looks for it: in
+/// struct io_open, behind a plain pointer (6.0 and later, but maybe not for ever).
+bool has_known_requests(const btf* kernel) {
+  const int id = btf__find_by_name_kind(kernel, "io_open", BTF_KIND_STRUCT);
+  if (id <= 0 || btf__find_by_name_kind(kernel, "io_cmd_data", BTF_KIND_STRUCT) <= 0) {
+    return false;
+  }
+  const btf_type* type = btf__type_by_id(kernel, static_cast<__u32>(id));
+  const std::span members(btf_members(type), btf_vlen(type));
+  return std::any_of(members.begin(), members.end(), [&](const btf_member& member) {
+    return std::string_view(btf__name_by_offset(kernel, member.name_off)) == "filename" &&
+           btf_is_ptr(btf__type_by_id(kernel, member.type));
+  });
+}
+
+/// What of io_uring this kernel lets see.
+struct UringSupport {
+  bool submit_req = false;
+  bool submit_sqe = false;
+  bool sockets = false;
+};
+
+UringSupport uring_support() {
+  const std::unique_ptr<btf, void (*)(btf*)> kernel(btf__load_vmlinux_btf(), &btf__free);
+  UringSupport support;
+  if (!kernel || !has_known_requests(kernel.get()) || !has_tracepoint(kernel.get(), "io_uring_complete") ||
+      !has_tracepoint(kernel.get(), "io_uring_fail_link")) {
+    return support;
+  }
+  support.submit_req = has_tracepoint(kernel.get(), "io_uring_submit_req");
+  support.submit_sqe = !support.submit_req && has_tracepoint(kernel.get(), "io_uring_submit_sqe");
+  support.sockets = (support.submit_req || support.submit_sqe) &&
+                    btf__find_by_name_kind(kernel.get(), "io_bind", BTF_KIND_STRUCT) > 0;
+  return support;
+}
+
+/// Leaves out the programs for io_uring that this kernel has nothing for.
+void choose_uring_programs(const snoop_bpf& skeleton, const UringSupport& support) {
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_req, support.submit_req);
+  bpf_program__set_autoload(skeleton.progs.on_uring_submit_sqe, support.submit_sqe);
+  for (bpf_program* program :
+       {skeleton.progs.on_uring_complete, skeleton.progs.on_uring_fail_link, skeleton.progs.flush_requests}) {
+    bpf_program__set_autoload(program, support.submit_req || support.submit_sqe);
+  }
+}
+
 uint64_t recursion_misses(const bpf_program* program) {
   bpf_prog_info info = {};
   __u32 size = sizeof(info);
   const int fd = bpf_program__fd(program);
   return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
+}
+
+/// The running kernel's own description of its types; nullptr: there is none.
+std::unique_ptr<btf, void (*)(btf*)> kernel_types() { return {btf__load_vmlinux_btf(), &btf__free}; }
+
+/// Index of a version 1 controller in the kernel's css_set.subsys.
+Result<int> controller_index(const std::string& controller) {
+  const auto types = kernel_types();
+  const int id = types ? btf__find_by_name_kind(types.get(), "cgroup_subsys_id", BTF_KIND_ENUM) : -1;
+  if (id < 0) {
+    return fail(ENOENT, "this kernel does not describe its cgroup controllers");
+  }
+  // Its name in version 1 is another one (kernel/cgroup: legacy_name).
+  const std::string wanted = (controller == "blkio" ? "io" : controller) + "_cgrp_id";
+  const btf_type* type = btf__type_by_id(types.get(), static_cast<__u32>(id));
+  const struct btf_enum* values = btf_enum(type);
+  for (int i = 0; i < btf_vlen(type); i++) {
+    if (wanted == btf__name_by_offset(types.get(), values[i].name_off)) {
+      return values[i].val;
+    }
+  }
+  return fail(ENOENT, fmt::format("this kernel has no cgroup controller {}", controller));
 }
 
 }  // namespace
@@ -137,7 +228,15 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   }
   bpf_map__set_max_entries(skeleton.maps.events, static_cast<__u32>(options.ring_size_bytes));
   bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
-  bpf_map__set_max_entries(skeleton.maps.free_targets, max_targets());
+  bpf_map__set_max_entries(skeleton.maps.free_targets, max_free_targets());
+  if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
+    return tl::unexpected(chosen.error());
+  }
+  probe.choose_iterators(options);
+
+  const UringSupport uring = uring_support();
+  choose_uring_programs(skeleton, uring);
+  probe.io_uring_sockets_ = uring.sockets;
 
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
@@ -149,9 +248,8 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   }
 
   // Which process snoop is, as the kernel counts, from whatever pid namespace.
-  bpf_test_run_opts run = {};
-  run.sz = sizeof(run);
-  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton.progs.learn_self), &run) != 0) {
+  const UniqueFd path_fd(::open("/", O_PATH | O_CLOEXEC));
+  if (!run_once(skeleton.progs.learn_self, {static_cast<uint64_t>(path_fd.get())})) {
     skeleton.bss->self_pid = static_cast<__u32>(::getpid());
   }
 
@@ -163,6 +261,31 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   return probe;
 }
 
+Result<void> Probe::choose_hierarchy(const ProbeOptions& options) {
+  if (options.cgroup_controller.empty()) {
+    return {};
+  }
+  const Result<int> index = controller_index(options.cgroup_controller);
+  if (!index) {
+    return tl::unexpected(index.error());
+  }
+  skeleton_->rodata->cfg_cgroup_subsys = *index;
+  skeleton_->rodata->cfg_hierarchy_id = options.hierarchy_id;
+  return {};
+}
+
+void Probe::choose_iterators(const ProbeOptions& options) {
+  const auto types = kernel_types();
+  const auto has = [&](const char* context) {
+    return options.iterators && types && btf__find_by_name_kind(types.get(), context, BTF_KIND_STRUCT) > 0;
+  };
+  has_iterators_ = has("bpf_iter__task") && has("bpf_iter__task_file") && has("bpf_iter__task_vma");
+  for (bpf_program* program :
+       {skeleton_->progs.baseline_cwds, skeleton_->progs.baseline_files, skeleton_->progs.baseline_mappings}) {
+    bpf_program__set_autoload(program, has_iterators_);
+  }
+}
+
 Result<void> Probe::attach() {
   // Run on demand, by scan_baseline().
   for (bpf_program* program :
@@ -172,30 +295,70 @@ Result<void> Probe::attach() {
   if (const int error = snoop_bpf__attach(skeleton_.get()); error != 0) {
     return fail(-error, "cannot attach the BPF programs", hint_for(-error));
   }
+  attached_ = true;
   return {};
 }
 
-void Probe::detach() { snoop_bpf__detach(skeleton_.get()); }
+void Probe::detach() {
+  snoop_bpf__detach(skeleton_.get());
+  attached_ = false;
+}
 
-Result<void> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
+Result<bool> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
   const int map = bpf_map__fd(skeleton_->maps.cgroups);
-  if (bpf_map_update_elem(map, &cgroup_id, &target, replace ? BPF_ANY : BPF_NOEXIST) != 0 && errno != EEXIST) {
-    return fail(errno, fmt::format("cannot trace the cgroup with id {}", cgroup_id));
+  if (bpf_map_update_elem(map, &cgroup_id, &target, replace ? BPF_ANY : BPF_NOEXIST) == 0) {
+    return true;
+  }
+  if (errno == EEXIST) {
+    return false;
+  }
+  return fail(errno, fmt::format("cannot trace the cgroup with id {}", cgroup_id));
+}
+
+void Probe::remove_cgroup(uint64_t cgroup_id) { bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id); }
+
+bool Probe::has_cgroup(uint64_t cgroup_id) const {
+  snoop_target target = {};
+  return bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id, &target) == 0;
+}
+
+Result<bool> Probe::add_free_target(const snoop_target& target) {
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.free_targets), nullptr, &target, BPF_ANY) == 0) {
+    return true;
+  }
+  if (errno == E2BIG) {
+    return false;
+  }
+  return fail(errno, "cannot set a target aside");
+}
+
+Result<void> Probe::scan_baseline() { return scan_baseline_of(0); }
+
+Result<void> Probe::scan_baseline(std::span<const pid_t> pids) {
+  for (const pid_t pid : pids) {
+    Result<void> scanned = scan_baseline_of(pid);
+    if (!scanned && (scanned.error().code == E2BIG || scanned.error().code == EINVAL)) {
+      return scan_baseline_of(0);
+    }
+    if (!scanned) {
+      return scanned;
+    }
   }
   return {};
 }
 
-Result<void> Probe::add_free_target(const snoop_target& target) {
-  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.free_targets), nullptr, &target, BPF_ANY) != 0) {
-    return fail(errno, "cannot set a target aside");
+Result<void> Probe::scan_baseline_of(pid_t pid) {
+  bpf_iter_link_info of_process = {};
+  of_process.task.pid = static_cast<__u32>(pid);
+  bpf_iter_attach_opts options = {};
+  options.sz = sizeof(options);
+  if (pid != 0) {
+    options.link_info = &of_process;
+    options.link_info_len = sizeof(of_process);
   }
-  return {};
-}
-
-Result<void> Probe::scan_baseline() {
   for (const bpf_program* program :
        {skeleton_->progs.baseline_cwds, skeleton_->progs.baseline_files, skeleton_->progs.baseline_mappings}) {
-    const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(bpf_program__attach_iter(program, nullptr),
+    const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(bpf_program__attach_iter(program, &options),
                                                              &bpf_link__destroy);
     if (!link) {
       return fail(errno, fmt::format("cannot attach the iterator {}", bpf_program__name(program)));
@@ -214,6 +377,47 @@ Result<void> Probe::scan_baseline() {
     }
   }
   return {};
+}
+
+void Probe::ask_file(int fd, int root_fd, uint32_t target, uint64_t number) {
+  static_cast<void>(
+      run_once(skeleton_->progs.ask_file, {static_cast<uint64_t>(fd), static_cast<uint64_t>(root_fd), target, number}));
+}
+
+Probe::Described Probe::describe(int fd) const {
+  if (!run_once(skeleton_->progs.identify, {static_cast<uint64_t>(fd)})) {
+    return {};
+  }
+  return {skeleton_->bss->identified, skeleton_->bss->identified_magic};
+}
+
+void Probe::for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const {
+  struct Key {
+    uint64_t hash[2];
+  };
+  constexpr __u32 kBatch = 4096;
+  const int map = bpf_map__fd(skeleton_->maps.seen_paths);
+  std::vector<Key> keys(kBatch);
+  std::vector<snoop_seen> values(kBatch);
+  __u32 position = 0;
+  bool first = true;
+  while (true) {
+    __u32 next = 0;
+    __u32 count = kBatch;
+    const int result =
+        bpf_map_lookup_batch(map, first ? nullptr : &position, &next, keys.data(), values.data(), &count, nullptr);
+    if (result != 0 && errno != ENOENT) {
+      return;
+    }
+    for (__u32 i = 0; i < count; i++) {
+      visitor(values[i]);
+    }
+    if (result != 0) {
+      return;
+    }
+    position = next;
+    first = false;
+  }
 }
 
 size_t Probe::traced_cgroups() const {
@@ -256,12 +460,34 @@ snoop_target_stats Probe::target_stats(uint32_t slot) const {
   return sum;
 }
 
+void Probe::clear_target_stats(uint32_t slot) {
+  const std::vector<snoop_target_stats> none(static_cast<size_t>(libbpf_num_possible_cpus()));
+  bpf_map_update_elem(bpf_map__fd(skeleton_->maps.target_stats), &slot, none.data(), BPF_ANY);
+}
+
 snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_stats; }
 
 uint64_t Probe::skipped_runs() const {
   const auto& progs = skeleton_->progs;
   return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_exec) +
-         recursion_misses(progs.on_cgroup_mkdir);
+         recursion_misses(progs.on_cgroup_mkdir) + recursion_misses(progs.on_uring_submit_req) +
+         recursion_misses(progs.on_uring_submit_sqe) + recursion_misses(progs.on_uring_complete);
+}
+
+bool Probe::sees_io_uring() const { return bpf_program__fd(skeleton_->progs.on_uring_complete) >= 0; }
+
+void Probe::flush_requests() {
+  if (!sees_io_uring()) {
+    return;
+  }
+  __u64 all = attached_ ? 0 : 1;
+  bpf_test_run_opts run = {};
+  run.sz = sizeof(run);
+  run.ctx_in = &all;
+  run.ctx_size_in = sizeof(all);
+  if (const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.flush_requests), &run); error != 0) {
+    spdlog::error("cannot look for unfinished io_uring requests: {}", strerrordesc_np(-error));
+  }
 }
 
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }

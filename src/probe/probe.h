@@ -23,6 +23,12 @@ struct ProbeOptions {
   uint64_t ring_size_bytes = 16ULL << 20;
   /// false: every access makes a record, not only what is new.
   bool first_sight_only = true;
+  /// The hierarchy whose cgroups are traced: a controller of version 1 and the
+  /// number of its hierarchy; empty: cgroup2.
+  std::string cgroup_controller = {};
+  int hierarchy_id = 0;
+  /// false: as on a kernel that has no iterators over tasks.
+  bool iterators = true;
 };
 
 /// Owns the kernel side: programs, maps, attachments. The only class that sees
@@ -43,15 +49,38 @@ class Probe {
   void detach();
 
   /// Traces a cgroup, or with target.id 0 only adopts what is made below it.
-  /// `replace` false: an entry that the kernel side made already stays.
-  [[nodiscard]] Result<void> add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace);
+  /// `replace` false: an entry that the kernel side made already stays, and the
+  /// result is false.
+  [[nodiscard]] Result<bool> add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace);
+  void remove_cgroup(uint64_t cgroup_id);
+  [[nodiscard]] bool has_cgroup(uint64_t cgroup_id) const;
   /// How many cgroups have an entry now.
   [[nodiscard]] size_t traced_cgroups() const;
+  /// Whether scan_baseline() can be used.
+  [[nodiscard]] bool has_iterators() const { return has_iterators_; }
   /// Sends a record for each file that a process of a target has open or mapped
   /// now. After attach() and add_cgroup(), so that nothing falls in between.
   [[nodiscard]] Result<void> scan_baseline();
-  /// A target set aside for the next cgroup made below an adopting one.
-  [[nodiscard]] Result<void> add_free_target(const snoop_target& target);
+  /// Has a record of type SNOOP_EVENT_FILE sent about a file that is open here, as
+  /// a process sees it whose root directory is `root_fd`. `number` comes back as
+  /// snoop_event.entry. No record comes if the file is not below that root.
+  void ask_file(int fd, int root_fd, uint32_t target, uint64_t number);
+  struct Described {
+    /// No other directory has it while this one exists; the same as snoop_event.root
+    /// of a process that has it as its root. 0: not to be had.
+    uint64_t identity = 0;
+    /// As statfs(2) has it, but without asking the file system.
+    uint32_t magic = 0;
+  };
+  [[nodiscard]] Described describe(int fd) const;
+  /// Of each entry in the kernel's memory of what was seen: how often it was seen
+  /// again.
+  void for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const;
+  /// The same of these processes only, as far as the kernel can choose (from 6.1 on).
+  [[nodiscard]] Result<void> scan_baseline(std::span<const pid_t> pids);
+  /// A target set aside for the next cgroup made below an adopting one; false:
+  /// as many as there can be are set aside already.
+  [[nodiscard]] Result<bool> add_free_target(const snoop_target& target);
 
   /// File descriptor to poll, edge-triggered: readable after a wake-up.
   [[nodiscard]] int ring_fd() const;
@@ -69,16 +98,28 @@ class Probe {
 
   /// Sums over all CPUs.
   [[nodiscard]] snoop_target_stats target_stats(uint32_t slot) const;
+  /// Sets them to 0, for the next target of this slot.
+  void clear_target_stats(uint32_t slot);
   [[nodiscard]] snoop_global_stats global_stats() const;
   /// Runs that the kernel left out, because the program was running on that CPU
   /// already: each may have been an access.
   [[nodiscard]] uint64_t skipped_runs() const;
 
+  /// Whether this kernel lets io_uring requests be seen.
+  [[nodiscard]] bool sees_io_uring() const;
+  /// The same of those with the path of a socket (6.11 and later).
+  [[nodiscard]] bool sees_io_uring_sockets() const { return io_uring_sockets_; }
+  /// Sends, as succeeded, the io_uring requests that may have ended unseen; after
+  /// detach() also those that have not ended.
+  void flush_requests();
+
   /// Whether process ids in records are what /proc shows here.
   [[nodiscard]] bool sees_same_pids() const;
 
-  /// How many targets there can be.
+  /// How many targets there can be at a time.
   [[nodiscard]] static constexpr uint32_t max_targets() { return 4096; }
+  /// How many of them can be set aside.
+  [[nodiscard]] static constexpr uint32_t max_free_targets() { return 1024; }
 
  private:
   struct SkeletonDeleter {
@@ -90,10 +131,17 @@ class Probe {
   struct DrainState;
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
+  [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
+  void choose_iterators(const ProbeOptions& options);
+  /// `pid` 0: over all tasks.
+  [[nodiscard]] Result<void> scan_baseline_of(pid_t pid);
 
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
   std::unique_ptr<DrainState> drain_state_;
+  bool attached_ = false;
+  bool io_uring_sockets_ = false;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
+  bool has_iterators_ = false;
 };
 
 /// Version of the libbpf in use, as "1.1".

@@ -7,7 +7,7 @@ namespace snoop {
 
 namespace {
 
-bool is_known_type(uint16_t type) { return type >= SNOOP_EVENT_ACCESS && type <= SNOOP_EVENT_ROOT; }
+bool is_known_type(uint16_t type) { return type >= SNOOP_EVENT_ACCESS && type <= SNOOP_EVENT_FILE; }
 
 /// Names, none of them empty, each with a NUL.
 bool is_name_list(std::string_view names) {

@@ -54,7 +54,7 @@ Result<std::unique_ptr<RingReader>> RingReader::start(EventLoop& loop, Probe& pr
 size_t RingReader::drain() {
   const Probe::Drained drained = probe_.drain(handler_);
   more_ = drained.more;
-  if (drained.count > 0 && drained_) {
+  if (drained_) {
     drained_();
   }
   return drained.count;

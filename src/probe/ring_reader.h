@@ -12,7 +12,7 @@ namespace snoop {
 /// gathered. Idle, it costs nothing.
 class RingReader {
  public:
-  /// `drained` is called after each round that brought records.
+  /// `drained` is called after each round, also one that brought nothing.
   [[nodiscard]] static Result<std::unique_ptr<RingReader>> start(EventLoop& loop, Probe& probe,
                                                                  Probe::RawHandler handler,
                                                                  EventLoop::Callback drained);

@@ -22,10 +22,17 @@ constexpr ResultRow kResults[] = {
 #undef SNOOP_ROW
 };
 
+constexpr FollowRow kFollows[] = {
+#define SNOOP_ROW(name, follow, argument) {#name, follow, argument},
+    SNOOP_FOLLOWS(SNOOP_ROW, SNOOP_NO_ARG)
+#undef SNOOP_ROW
+};
+
 }  // namespace
 
 std::span<const SyscallRow> syscall_rows() { return kRows; }
 std::span<const ResultRow> result_rows() { return kResults; }
+std::span<const FollowRow> follow_rows() { return kFollows; }
 
 #if defined(__x86_64__)
 int native_number(const SyscallRow& row) { return row.x86_64; }

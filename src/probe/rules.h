@@ -36,6 +36,16 @@ struct ResultRow {
 
 [[nodiscard]] std::span<const ResultRow> result_rows();
 
+/// A row of SNOOP_FOLLOWS.
+struct FollowRow {
+  std::string_view name;
+  uint8_t follow;
+  /// SNOOP_NO_ARG where the call has no flags.
+  uint8_t argument;
+};
+
+[[nodiscard]] std::span<const FollowRow> follow_rows();
+
 /// The row's number on the architecture that this program was built for.
 [[nodiscard]] int native_number(const SyscallRow& row);
 /// The number that its 32-bit programs use.

@@ -92,7 +92,7 @@ class Check(harness.Case):
         result = harness.snoop("check")
         self.assertEqual(result.returncode, 0, result.stdout)
         text = result.stdout.decode()
-        for what in ("kernel", "BTF", "privileges", "cgroup2", "load", "attach"):
+        for what in ("kernel", "BTF", "privileges", "cgroups", "load", "attach"):
             self.assertRegex(text, rf"(?m)^ok    {what}\b")
         self.assertIn(os.uname().release, text)
         self.assertIn(str(harness.CGROUP2), text)

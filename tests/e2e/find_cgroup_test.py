@@ -131,7 +131,36 @@ class Processes(Case):
             self.skipTest(f"{CGROUP2} is not the root of the cgroup2 hierarchy")
         pid = str(self.process())
         (CGROUP2 / "cgroup.procs").write_text(pid)
-        self.assert_refused(self.find(pid), 1, "no cgroup2 of its own")
+        for mount in mounts_of("cgroup"):
+            (mount / "cgroup.procs").write_text(pid)
+        self.assert_refused(self.find(pid), 1, "no cgroup of its own")
+
+    def process_in_version1(self, *below):
+        """A process that is in a cgroup of its own in one hierarchy of version 1 only."""
+        mounts = mounts_of("cgroup")
+        chosen = [mount for mount in mounts if mount.name in ("pids", "devices", "freezer", "blkio")]
+        if not chosen or not os.access(chosen[0] / "cgroup.procs", os.W_OK) or \
+                CGROUP2 is not None and (CGROUP2 / "cgroup.type").exists():
+            self.skipTest("no version 1 hierarchy with a usual controller that this user may write to")
+        name = f"snoop-find-cgroup-{os.getpid()}"
+        directory = chosen[0].joinpath(name, *below)
+        self.addCleanup(remove_cgroups, name)
+        directory.mkdir(parents=True)
+        pid = self.process()
+        for mount in mounts + ([CGROUP2] if CGROUP2 else []):
+            (mount / "cgroup.procs").write_text(str(pid))
+        (directory / "cgroup.procs").write_text(str(pid))
+        return str(pid), chosen[0] / name
+
+    def test_version1_alone(self):
+        pid, directory = self.process_in_version1("a b")
+        self.assert_found(self.find(pid), directory / "a b")
+
+    def test_version1_container(self):
+        pid, directory = self.process_in_version1("docker", CONTAINER_ID, "below")
+        self.assert_found(self.find(pid), directory / "docker" / CONTAINER_ID)
+        self.only_runtimes(docker=f"echo {pid} {CONTAINER_ID}")
+        self.assert_found(self.find("docker", "web"), directory / "docker" / CONTAINER_ID)
 
     def test_process_outside_the_cgroup_namespace(self):
         pid, directory = self.process_in("outside")

@@ -30,14 +30,21 @@ T value_of(Result<T> result) {
 
 }  // namespace
 
-Capture::Capture(ProbeOptions options) {
-  tree_ = value_of(CgroupTree::find());
+Capture::Capture(ProbeOptions options, std::optional<CgroupTree> tree) {
+  tree_ = tree ? std::move(*tree) : value_of(CgroupTree::find());
+  options.cgroup_controller = tree_->controller();
+  options.hierarchy_id = value_of(tree_->hierarchy_id());
   cgroup_.emplace(
       value_of(OwnedCgroup::create(*tree_, value_of(tree_->own()), fmt::format("snoop-kernel-{}", ::getpid()))));
   probe_ = value_of(Probe::load(options));
   value_of(probe_->attach());
   value_of(probe_->add_cgroup(cgroup_->cgroup().id, kTarget, true));
-  loader_names_.set_root(kTarget.id, UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)));
+  const auto describe = [this](int fd) {
+    const Probe::Described described = probe_->describe(fd);
+    return Roots::Described{described.identity, described.magic};
+  };
+  resolver_.emplace(describe, true, false);
+  resolver_->hold_own_root();
 }
 
 std::vector<Access> Capture::run(const std::function<int()>& body) { return run_in(*cgroup_, body); }
@@ -65,11 +72,15 @@ std::vector<Access> Capture::drain() {
       adopted_.emplace_back(record->path, record->event.target);
       return;
     }
+    if (record->event.type == SNOOP_EVENT_CGROUP_GONE || record->event.type == SNOOP_EVENT_MOVED) {
+      notices_.push_back(record->event);
+      return;
+    }
     if (record->event.type != SNOOP_EVENT_ACCESS && record->event.type != SNOOP_EVENT_ELF_INTERPRETER) {
       return;
     }
-    if (std::optional<Access> access = to_access(*record, loader_names_)) {
-      accesses.push_back(std::move(*access));
+    if (auto resolved = resolver_->resolve(*record, [](std::string_view) { return true; })) {
+      accesses.push_back(std::move(resolved->access));
     }
   };
   static_cast<void>(probe_->drain(handler));
@@ -102,9 +113,9 @@ void KernelTest::TearDown() {
   }
 }
 
-Capture& KernelTest::start(ProbeOptions options) {
+Capture& KernelTest::start(ProbeOptions options, std::optional<CgroupTree> tree) {
   capture_.reset();
-  capture_ = std::make_unique<Capture>(options);
+  capture_ = std::make_unique<Capture>(std::move(options), std::move(tree));
   return *capture_;
 }
 

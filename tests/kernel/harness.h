@@ -12,6 +12,7 @@
 
 #include "container/cgroup.h"
 #include "pipeline/access.h"
+#include "pipeline/resolver.h"
 #include "probe/probe.h"
 
 namespace snoop::testing {
@@ -19,7 +20,8 @@ namespace snoop::testing {
 /// The kernel side for real, and a cgroup of the test's own to watch.
 class Capture {
  public:
-  explicit Capture(ProbeOptions options = {});
+  /// `tree`: the hierarchy; none: the usual one.
+  explicit Capture(ProbeOptions options = {}, std::optional<CgroupTree> tree = {});
 
   /// Runs `body` in a child that has entered the cgroup, and returns the
   /// accesses that were recorded until it ended, in their order. `body` runs
@@ -38,14 +40,18 @@ class Capture {
   /// New cgroups that became targets, as (path, target).
   [[nodiscard]] const std::vector<std::pair<std::string, uint32_t>>& adopted() const { return adopted_; }
 
+  /// Records that are no access: moved processes, cgroups that are gone.
+  [[nodiscard]] const std::vector<snoop_event>& notices() const { return notices_; }
+
   static constexpr snoop_target kTarget = {.id = 1, .slot = 0, .flags = 0, .reserved = 0};
 
  private:
   std::optional<CgroupTree> tree_;
   std::optional<OwnedCgroup> cgroup_;
   std::optional<Probe> probe_;
-  LoaderNames loader_names_{true};
+  std::optional<Resolver> resolver_;
   std::vector<std::pair<std::string, uint32_t>> adopted_;
+  std::vector<snoop_event> notices_;
   int last_status_ = -1;
 };
 
@@ -56,7 +62,7 @@ class KernelTest : public ::testing::Test {
   void SetUp() override;
   void TearDown() override;
 
-  Capture& start(ProbeOptions options = {});
+  Capture& start(ProbeOptions options = {}, std::optional<CgroupTree> tree = {});
   [[nodiscard]] const std::string& directory() const { return directory_; }
   /// Absolute path of a name in the working directory.
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }

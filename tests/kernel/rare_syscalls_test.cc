@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -105,6 +106,29 @@ TEST_F(SocketTest, ConnectAndSend) {
               }),
               ElementsAre("connect"));
   ::close(listener);
+}
+
+TEST_F(SocketTest, EveryMessageOfOneCall) {
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    std::array<sockaddr_un, 3> names = {};
+    std::array<mmsghdr, 3> messages = {};
+    for (size_t i = 0; i < names.size(); i++) {
+      socklen_t length = 0;
+      names[i] = address("name" + std::to_string(i), length);
+      const int listener = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+      ::bind(listener, reinterpret_cast<sockaddr*>(&names[i]), length);
+      messages[i].msg_hdr.msg_name = &names[i];
+      messages[i].msg_hdr.msg_namelen = length;
+    }
+    return ::sendmmsg(::socket(AF_UNIX, SOCK_DGRAM, 0), messages.data(), messages.size(), 0) == 3 ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  for (int i = 0; i < 3; i++) {
+    const auto found = at(accesses, path("name" + std::to_string(i)));
+    ASSERT_EQ(found.size(), 2U) << i;
+    EXPECT_THAT(kinds_of(found[1]), ElementsAre("connect"));
+  }
 }
 
 TEST_F(SocketTest, WhatHasNoPathIsNoAccess) {

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/access.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <random>
 
-#include "elf_builder.h"
 #include "record_builder.h"
-#include "temp_dir.h"
 
 namespace snoop {
 namespace {
@@ -25,19 +19,12 @@ constexpr uint64_t seen(snoop_kind kind, snoop_outcome outcome = SNOOP_OUTCOME_O
   return (1ULL << kind) << SNOOP_SEEN_SHIFT(outcome);
 }
 
-std::optional<Access> access_of(const RecordBuilder& builder, LoaderNames& names) {
+std::optional<Access> access_of(const RecordBuilder& builder) {
   const auto bytes = builder.bytes();
   const std::optional<Record> record = decode(bytes);
   EXPECT_TRUE(record);
-  return record ? to_access(*record, names) : std::nullopt;
+  return record ? to_access(*record) : std::nullopt;
 }
-
-std::optional<Access> access_of(const RecordBuilder& builder) {
-  LoaderNames names(false);
-  return access_of(builder, names);
-}
-
-UniqueFd open_root(const std::string& path) { return UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)); }
 
 TEST(Access, HasAnAbsolutePath) {
   constexpr int kRelative = SNOOP_FLAG_RELATIVE;
@@ -143,7 +130,6 @@ TEST(Access, SurvivesAnyDecodableRecord) {
   std::mt19937 random(7);
   const std::vector<std::string> paths = {"", "/", "..", "a/../..", "/a/b", "\xFF", ".", "//"};
   const std::vector<std::string> places = {"", "a\0"s, "b\0a\0"s, "..\0a\0"s, ".\0"s};
-  LoaderNames names(false);
   for (int round = 0; round < 20'000; round++) {
     RecordBuilder builder;
     builder.event.type = static_cast<__u16>(1 + random() % 3);
@@ -155,7 +141,7 @@ TEST(Access, SurvivesAnyDecodableRecord) {
     builder.path = paths[random() % paths.size()];
     builder.base = places[random() % places.size()];
     builder.resolved = places[random() % places.size()];
-    const std::optional<Access> access = access_of(builder, names);
+    const std::optional<Access> access = access_of(builder);
     if (access) {
       ASSERT_TRUE(access->path.starts_with('/')) << access->path;
       ASSERT_TRUE(access->resolved.empty() || access->resolved.starts_with('/')) << access->resolved;
@@ -163,49 +149,7 @@ TEST(Access, SurvivesAnyDecodableRecord) {
   }
 }
 
-class LoaderNamesTest : public testing::Test {
- protected:
-  LoaderNamesTest() {
-    write_file(dir / "bin/prog", elf_with_interpreter("/lib64/./ld-test.so.2\0"s));
-    write_file(dir / "bin/relative", elf_with_interpreter("ld-test.so\0"s));
-    write_file(dir / "bin/nameless", elf_with_interpreter("\0\0"s));
-    write_file(dir / "bin/script", "#!/bin/sh\n");
-    ::mkfifo((dir / "bin/fifo").c_str(), 0600);
-    ::symlink("/bin/prog", (dir / "bin/link").c_str());
-    names.set_root(1, open_root(dir.path()));
-  }
-  std::string path_for(const std::string& executable, uint32_t target = 1) {
-    RecordBuilder builder;
-    builder.event.type = SNOOP_EVENT_ELF_INTERPRETER;
-    builder.event.flags = SNOOP_FLAG_RELATIVE;
-    builder.event.target = target;
-    builder.event.seen = seen(SNOOP_KIND_INTERPRETER);
-    builder.base = names_of(executable);
-    builder.resolved = names_of("/usr/lib/ld-real.so");
-    const std::optional<Access> access = access_of(builder, names);
-    EXPECT_TRUE(access);
-    EXPECT_EQ(access->resolved, "/usr/lib/ld-real.so");
-    return access->path;
-  }
-
-  TempDir dir;
-  LoaderNames names{false};
-};
-
-TEST_F(LoaderNamesTest, LoaderHasTheNameThatTheProgramAsksFor) {
-  EXPECT_EQ(path_for("/bin/prog"), "/lib64/ld-test.so.2");
-  EXPECT_EQ(path_for("/bin/link"), "/lib64/ld-test.so.2") << "the link leads within the root";
-}
-
-TEST_F(LoaderNamesTest, LoaderOfAnUnreadableProgramHasItsRealName) {
-  for (const char* executable :
-       {"/bin/script", "/bin/relative", "/bin/nameless", "/bin/fifo", "/bin", "/bin/gone", ""}) {
-    EXPECT_EQ(path_for(executable), "/usr/lib/ld-real.so") << executable;
-  }
-  EXPECT_EQ(path_for("/bin/prog", 2), "/usr/lib/ld-real.so") << "a target without a root";
-}
-
-TEST_F(LoaderNamesTest, LoaderHasItsUsualNameWhereNobodyCanBeAsked) {
+TEST(Access, LoaderHasItsUsualName) {
   struct Row {
     const char* file;
     const char* expected;
@@ -225,29 +169,48 @@ TEST_F(LoaderNamesTest, LoaderHasItsUsualNameWhereNobodyCanBeAsked) {
     builder.event.target = 99;
     builder.base = names_of("/bin/gone");
     builder.resolved = names_of(row.file);
-    const std::optional<Access> access = access_of(builder, names);
+    const std::optional<Access> access = access_of(builder);
     ASSERT_TRUE(access) << row.file;
     EXPECT_EQ(access->path, row.expected);
     EXPECT_EQ(access->resolved, row.file);
   }
 }
 
-TEST_F(LoaderNamesTest, FindsARealProgram) {
-  LoaderNames real(false);
-  real.set_root(1, open_root("/"));
-  const std::optional<std::string> name = real.find(1, 0, "/bin/ls");
-  ASSERT_TRUE(name);
-  EXPECT_NE(name->find("ld"), std::string::npos);
-}
-
-TEST_F(LoaderNamesTest, UsesTheRootOfTheProcess) {
-  LoaderNames ours(true);
-  EXPECT_TRUE(ours.find(5, ::getpid(), "/bin/ls"));
-  // Held from then on: the next process may be gone already.
-  EXPECT_TRUE(ours.find(5, 0x7FFFFFFF, "/bin/ls"));
-  EXPECT_FALSE(ours.find(6, 0x7FFFFFFF, "/bin/ls"));
-  LoaderNames foreign(false);
-  EXPECT_FALSE(foreign.find(5, ::getpid(), "/bin/ls"));
+TEST(Access, Origin) {
+  struct Row {
+    const char* what;
+    uint32_t magic;
+    uint8_t layer;
+    std::string resolved;
+    uint16_t mount_at;
+    FileOrigin expected;
+    std::string mount = {};
+  };
+  constexpr uint32_t kOverlay = 0x794c7630;
+  constexpr uint32_t kExt4 = 0xef53;
+  constexpr uint32_t kProc = 0x9fa0;
+  for (const Row& row : {
+           Row{"not told", 0, SNOOP_LAYER_UNKNOWN, "/a", 2, FileOrigin::kUnknown},
+           Row{"lower layer", kOverlay, SNOOP_LAYER_LOWER, "/a", 2, FileOrigin::kImage},
+           Row{"changed", kOverlay, SNOOP_LAYER_COPIED, "/a", 2, FileOrigin::kImage},
+           Row{"upper layer", kOverlay, SNOOP_LAYER_UPPER, "/a", 2, FileOrigin::kWritten},
+           Row{"no overlay", kExt4, SNOOP_LAYER_PLAIN, "/a", 2, FileOrigin::kUnknown},
+           Row{"volume", kExt4, SNOOP_LAYER_PLAIN, "/data/x/a", 4, FileOrigin::kVolume, "/data"},
+           Row{"overlay as a volume", kOverlay, SNOOP_LAYER_LOWER, "/data/a", 2, FileOrigin::kVolume, "/data"},
+           Row{"a file mounted alone", kExt4, SNOOP_LAYER_PLAIN, "/etc/hosts", 0, FileOrigin::kVolume, "/etc/hosts"},
+           Row{"made up", kProc, SNOOP_LAYER_PLAIN, "/proc/1/stat", 7, FileOrigin::kPseudo, "/proc"},
+       }) {
+    RecordBuilder builder;
+    builder.path = "/a";
+    builder.event.fs_magic = row.magic;
+    builder.event.layer = row.layer;
+    builder.event.mount_at = row.mount_at;
+    builder.resolved = names_of(row.resolved);
+    const std::optional<Access> access = access_of(builder);
+    ASSERT_TRUE(access) << row.what;
+    EXPECT_EQ(access->origin, row.expected) << row.what;
+    EXPECT_EQ(access->mount, row.mount) << row.what;
+  }
 }
 
 TEST(Kinds, AreTakenByOutcome) {

@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -181,25 +183,102 @@ TEST_F(OwnCgroup, WhatIsNoneIsNotFound) {
   EXPECT_THAT(missing.error().hint, HasSubstr(directory + "/missing"));
 }
 
-TEST_F(OwnCgroup, SaysThatACgroupIsOfVersionOne) {
-  std::ifstream mounts("/proc/self/mountinfo");
-  std::string line;
-  while (std::getline(mounts, line)) {
-    if (line.find(" - cgroup ") == std::string::npos) {
-      continue;
+/// A hierarchy of version 1 with a controller, if there is one that can be written to.
+std::optional<CgroupTree> version1_tree() {
+  for (const char* name : {"pids", "freezer", "devices", "blkio"}) {
+    const std::string directory = std::string("/sys/fs/cgroup/") + name;
+    Result<CgroupTree> tree = CgroupTree::find_for({directory});
+    if (tree && !tree->controller().empty() && ::access(directory.c_str(), W_OK) == 0) {
+      return std::move(*tree);
     }
-    std::istringstream fields(line);
-    std::string mount_point;
-    for (int i = 0; i < 5; i++) {
-      fields >> mount_point;
-    }
-    const Result<Cgroup> found = tree->named(mount_point);
-    ASSERT_FALSE(found);
-    EXPECT_THAT(found.error().message(), HasSubstr("version 1"));
-    EXPECT_THAT(found.error().hint, HasSubstr(tree->mount_point()));
-    return;
   }
-  GTEST_SKIP() << "no cgroup of version 1 is mounted here";
+  return std::nullopt;
+}
+
+/// What the kernel calls the id of a cgroup (FILEID_KERNFS).
+uint64_t id_by_handle(const std::string& directory) {
+  uint64_t id = 0;
+  alignas(file_handle) std::array<unsigned char, sizeof(file_handle) + sizeof(id)> room = {};
+  auto* handle = reinterpret_cast<file_handle*>(room.data());
+  handle->handle_bytes = sizeof(id);
+  int mount_id = 0;
+  if (::name_to_handle_at(AT_FDCWD, directory.c_str(), handle, &mount_id, 0) == 0) {
+    std::memcpy(&id, room.data() + sizeof(file_handle), sizeof(id));
+  }
+  return id;
+}
+
+TEST_F(OwnCgroup, HasTheIdOfTheKernel) {
+  if (tree->controller().empty()) {
+    EXPECT_EQ(tree->hierarchy(), "cgroup2");
+    EXPECT_EQ(tree->hierarchy_id().value_or(-1), 0);
+  }
+  EXPECT_EQ(id_by_handle(directory), cgroup->cgroup().id);
+}
+
+TEST_F(OwnCgroup, HierarchyIsThatOfTheNames) {
+  const Result<CgroupTree> found = CgroupTree::find_for({directory, name, path});
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(found->mount_point(), tree->mount_point());
+  EXPECT_EQ(CgroupTree::find_for({})->mount_point(), tree->mount_point());
+  EXPECT_NE(cgroup_layout(), CgroupLayout::kNone);
+}
+
+TEST_F(OwnCgroup, Version1IsAnotherHierarchy) {
+  const std::optional<CgroupTree> version1 = version1_tree();
+  if (!version1) {
+    GTEST_SKIP() << "no version 1 hierarchy that can be written to";
+  }
+  const Result<OwnedCgroup> made = OwnedCgroup::create(*version1, *version1->at("/"), name);
+  ASSERT_TRUE(made) << made.error().message();
+  const Cgroup& other = made->cgroup();
+  const std::string where = version1->directory(other);
+  EXPECT_EQ(where, version1->mount_point() + path);
+  EXPECT_EQ(id_by_handle(where), other.id);
+  EXPECT_EQ(version1->hierarchy(), version1->controller());
+
+  std::ifstream table("/proc/cgroups");
+  std::string line;
+  while (std::getline(table, line)) {
+    std::istringstream fields(line);
+    std::string controller;
+    int hierarchy = 0;
+    fields >> controller >> hierarchy;
+    if (controller == version1->controller()) {
+      EXPECT_EQ(version1->hierarchy_id().value_or(-1), hierarchy);
+    }
+  }
+
+  const Result<CgroupTree> found = CgroupTree::find_for({where, where + "/"});
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(found->controller(), version1->controller());
+  const Result<Cgroup> named = found->named(where);
+  ASSERT_TRUE(named) << named.error().message();
+  EXPECT_EQ(named->id, other.id);
+  EXPECT_EQ(named->path, path);
+
+  ASSERT_EQ(::mkdir((where + "/sub").c_str(), 0755), 0);
+  EXPECT_EQ(version1->children(other).size(), 1U);
+  {
+    Sleeper sleeper;
+    ASSERT_TRUE(move_into(where + "/sub", sleeper.pid()));
+    EXPECT_THAT(made->processes(), ElementsAre(sleeper.pid()));
+    made->kill();
+    EXPECT_TRUE(WIFSIGNALED(sleeper.wait())) << "without cgroup.kill";
+  }
+  EXPECT_TRUE(version1->own()) << version1->own().error().message();
+
+  if (tree->controller().empty()) {
+    const Result<Cgroup> wrong = tree->named(where);
+    ASSERT_FALSE(wrong);
+    EXPECT_THAT(wrong.error().message(), HasSubstr("another hierarchy"));
+    EXPECT_THAT(wrong.error().hint, HasSubstr(tree->mount_point()));
+    const Result<CgroupTree> both = CgroupTree::find_for({where, directory});
+    ASSERT_FALSE(both);
+    EXPECT_THAT(both.error().message(), HasSubstr("different cgroup hierarchies"));
+    EXPECT_THAT(both.error().hint, HasSubstr("one snoop for each"));
+    EXPECT_EQ(cgroup_layout(), CgroupLayout::kHybrid);
+  }
 }
 
 TEST_F(OwnCgroup, IsFoundByThePathOfTheKernel) {

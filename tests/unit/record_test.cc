@@ -60,7 +60,7 @@ TEST(Record, DecodesAnAccess) {
 
 TEST(Record, DecodesEachType) {
   for (const uint16_t type : {SNOOP_EVENT_ACCESS, SNOOP_EVENT_ELF_INTERPRETER, SNOOP_EVENT_CGROUP,
-                              SNOOP_EVENT_CGROUP_GONE, SNOOP_EVENT_MOVED, SNOOP_EVENT_ROOT}) {
+                              SNOOP_EVENT_CGROUP_GONE, SNOOP_EVENT_MOVED, SNOOP_EVENT_ROOT, SNOOP_EVENT_FILE}) {
     RecordBuilder builder;
     builder.event.type = type;
     builder.path = "/a";
@@ -71,7 +71,7 @@ TEST(Record, DecodesEachType) {
 }
 
 TEST(Record, RefusesUnknownTypes) {
-  for (const int type : {0, 7, 8, 255, 256, 0xFFFF}) {
+  for (const int type : {0, 8, 9, 255, 256, 0xFFFF}) {
     RecordBuilder builder;
     builder.path = "/a";
     auto bytes = builder.bytes();

@@ -54,6 +54,27 @@ TEST(Recorder, FindsContainersByTarget) {
   EXPECT_EQ(recorder.find(101), nullptr);
 }
 
+TEST(Recorder, ForgetsOneContainer) {
+  Recorder recorder({.exclude = {}, .max_files = 10});
+  for (uint32_t id = 1; id <= 4; id++) {
+    recorder.add_container("c" + std::to_string(id), id * 10, "/c", target(id));
+    recorder.add(access(id, "/file" + std::to_string(id)));
+  }
+  for (const uint32_t gone : {2U, 4U, 9U}) {
+    recorder.remove(gone);
+    EXPECT_EQ(recorder.find(gone), nullptr);
+  }
+  ASSERT_EQ(recorder.containers().size(), 2U);
+  for (const uint32_t id : {1U, 3U}) {
+    const Container* container = recorder.find(id);
+    ASSERT_NE(container, nullptr);
+    EXPECT_EQ(container->target, id);
+    EXPECT_THAT(paths_of(*container), ElementsAre("/file" + std::to_string(id)));
+  }
+  recorder.add(access(2, "/late"));
+  EXPECT_EQ(recorder.containers().size(), 2U);
+}
+
 TEST(Recorder, GivesEachContainerItsOwnList) {
   Recorder recorder({.exclude = {}, .max_files = 10});
   recorder.add_container("a", 1, "/a", target(1));

@@ -49,6 +49,7 @@ ReportHeader header_of_test() {
   header.kernel = "6.18";
   header.arch = "x86_64";
   header.tier = "tracepoint";
+  header.hierarchy = "cgroup2";
   header.started_at = 0;
   header.updated_at = 1'500'000'000;
   return header;
@@ -101,6 +102,7 @@ TEST(Report, SaysWhatItWasMadeFrom) {
   EXPECT_STREQ(document["host"]["kernel"].GetString(), "6.18");
   EXPECT_STREQ(document["host"]["arch"].GetString(), "x86_64");
   EXPECT_STREQ(document["capture"]["tier"].GetString(), "tracepoint");
+  EXPECT_STREQ(document["capture"]["hierarchy"].GetString(), "cgroup2");
   EXPECT_THAT(strings(document["capture"]["not_seen"]), ElementsAre("io_uring"));
   EXPECT_STREQ(document["pod_name"].GetString(), "pod");
   EXPECT_STREQ(document["namespace"].GetString(), "default");

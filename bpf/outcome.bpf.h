@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What arguments and results say of an access, whichever way it was asked for. */
+#ifndef SNOOP_OUTCOME_BPF_H
+#define SNOOP_OUTCOME_BPF_H
+
+#include "emit.bpf.h"
+#include "uapi.bpf.h"
+
+/* Errors that say nothing about the file: the path named none, the call did
+ * not happen, or it happens again. */
+static __always_inline bool is_no_access(long ret)
+{
+  return ret == -EFAULT || ret == -ENAMETOOLONG || ret == -EBADF || ret == -ENOSYS || ret == -EINTR ||
+         (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
+}
+
+static __always_inline __u32 outcome_of(long ret)
+{
+  if (ret >= 0)
+    return SNOOP_OUTCOME_OK;
+  if (ret == -ENOENT || ret == -ENOTDIR)
+    return SNOOP_OUTCOME_MISSING;
+  if (ret == -EACCES || ret == -EPERM)
+    return SNOOP_OUTCOME_REFUSED;
+  return SNOOP_OUTCOME_OTHER;
+}
+
+static __always_inline __u64 kinds_of_flags(__u64 flags)
+{
+  __u64 kinds;
+
+  if (flags & O_PATH)
+    kinds = KIND(PATH);
+  else if ((flags & O_ACCMODE) == O_WRONLY)
+    kinds = KIND(WRITE);
+  else if ((flags & O_ACCMODE) == O_RDWR)
+    kinds = KIND(READ) | KIND(WRITE);
+  else
+    kinds = KIND(READ);
+  if (flags & O_DIRECTORY)
+    kinds |= KIND(DIRECTORY);
+  return kinds;
+}
+
+/* Whether an open with these flags does not follow a link that its path ends with. */
+static __always_inline bool is_nofollow_open(__u64 flags)
+{
+  return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+}
+
+/* The file that an open led to. Returns what it adds to the kinds. */
+static __always_inline __u64 set_opened(struct scratch *scratch, struct file *file, __u64 flags)
+{
+  /* With O_TMPFILE the path is that of the directory. */
+  if (flags & O_TMPFILE_ONLY)
+    return 0;
+  if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED) {
+    set_created_file(scratch, file);
+    return KIND(CREATE);
+  }
+  set_file(scratch, file);
+  return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR ? KIND(DIRECTORY) : 0;
+}
+
+#endif

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "container/root_walk.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <utility>
+
+namespace snoop {
+
+namespace {
+
+/// include/linux/namei.h
+constexpr size_t kMaxLinks = 40;
+/// Directories held at once: there are only so many descriptors.
+constexpr size_t kMaxDirectories = 128;
+
+Walk::End end_of(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return Walk::End::kMissing;
+    case EACCES:
+    case EPERM:
+      return Walk::End::kRefused;
+    default:
+      return Walk::End::kUnavailable;
+  }
+}
+
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash);
+}
+
+std::string or_root(const std::string& path) { return path.empty() ? "/" : path; }
+
+/// Text of a path, taken apart from the front.
+class Components {
+ public:
+  explicit Components(std::string_view text) : rest_(text) {}
+  /// The next one that is neither empty nor `.`; empty: there is none.
+  std::string_view next() {
+    while (true) {
+      const size_t begin = rest_.find_first_not_of('/');
+      if (begin == std::string_view::npos) {
+        rest_ = {};
+        return {};
+      }
+      const size_t end = std::min(rest_.find('/', begin), rest_.size());
+      const std::string_view name = rest_.substr(begin, end - begin);
+      rest_.remove_prefix(end);
+      if (name != ".") {
+        return name;
+      }
+    }
+  }
+  /// Nothing behind, not even a slash: that asks for a directory, and so follows.
+  [[nodiscard]] bool at_end() const { return rest_.empty(); }
+
+ private:
+  std::string_view rest_;
+};
+
+}  // namespace
+
+bool RootWalker::Directory::may_block() const {
+  switch (magic) {
+    case FUSE_SUPER_MAGIC:
+    case NFS_SUPER_MAGIC:
+    case SMB_SUPER_MAGIC:
+    case CIFS_SUPER_MAGIC:
+    case SMB2_SUPER_MAGIC:
+    case V9FS_MAGIC:
+    case AFS_SUPER_MAGIC:
+    case AFS_FS_MAGIC:
+    case AUTOFS_SUPER_MAGIC:
+    case CODA_SUPER_MAGIC:
+    case CEPH_SUPER_MAGIC:
+    case OCFS2_SUPER_MAGIC:
+    case 0x0BD00BD0:  // Lustre
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// A walk on its way.
+struct RootWalker::State {
+  Walk walk;
+  /// Where it is, without links; empty: at the root.
+  std::string at;
+  /// The same as asked for.
+  std::string asked;
+  bool follow_last = true;
+};
+
+RootWalker::RootWalker(UniqueFd root, Magic magic) : magic_(std::move(magic)) {
+  root_.magic = magic_(root.get());
+  root_.fd = std::move(root);
+}
+
+UniqueFd RootWalker::open_child(const Directory& parent, const std::string& name) const {
+  open_how how = {};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS;
+  const long fd = ::syscall(SYS_openat2, parent.fd.get(), name.c_str(), &how, sizeof(how));
+  // EINVAL: this kernel has no RESOLVE_CACHED (before 5.12).
+  if (fd >= 0 || (errno != EAGAIN && errno != EINVAL) || parent.may_block()) {
+    return UniqueFd(static_cast<int>(fd));
+  }
+  return UniqueFd(::openat(parent.fd.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+}
+
+const RootWalker::Directory* RootWalker::directory(const std::string& path) {
+  if (path.empty()) {
+    return &root_;
+  }
+  if (const auto found = directories_.find(path); found != directories_.end()) {
+    return &found->second;
+  }
+  const std::string above = parent_of(path);
+  const Directory* parent = directory(above);
+  if (parent == nullptr) {
+    return nullptr;
+  }
+  Directory opened;
+  opened.fd = open_child(*parent, path.substr(above.size() + 1));
+  if (!opened.fd) {
+    return nullptr;
+  }
+  opened.magic = magic_(opened.fd.get());
+  if (directories_.size() >= kMaxDirectories) {
+    directories_.clear();
+  }
+  return &(directories_[path] = std::move(opened));
+}
+
+/// false: it ended here.
+bool RootWalker::on_component(State& state, const std::string& name, bool follow) {
+  const auto ended = [&](Walk::End end) {
+    state.walk.end = end;
+    return false;
+  };
+  const Directory* parent = directory(state.at);
+  if (parent == nullptr) {
+    return ended(end_of(errno));
+  }
+  std::array<char, PATH_MAX> text = {};
+  ssize_t length = 0;
+  if (parent->may_block()) {
+    const UniqueFd child = open_child(*parent, name);
+    struct statx info = {};
+    if (!child) {
+      return ended(end_of(errno));
+    }
+    if (::statx(child.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &info) != 0 ||
+        S_ISLNK(info.stx_mode)) {
+      return ended(Walk::End::kUnavailable);
+    }
+    length = -1;
+    errno = EINVAL;
+  } else {
+    length = ::readlinkat(parent->fd.get(), name.c_str(), text.data(), text.size());
+  }
+  if (length < 0 && errno != EINVAL) {
+    return ended(end_of(errno));
+  }
+  if (length < 0 || !follow) {
+    state.at += '/';
+    state.at += name;
+    return true;
+  }
+  if (parent->magic == PROC_SUPER_MAGIC) {
+    return ended(Walk::End::kUnavailable);
+  }
+  if (state.walk.links.size() >= kMaxLinks) {
+    return ended(Walk::End::kLoop);
+  }
+  const std::string_view target(text.data(), static_cast<size_t>(length));
+  if (target.empty() || static_cast<size_t>(length) == text.size()) {
+    return ended(Walk::End::kMissing);
+  }
+  const bool is_absolute = target.front() == '/';
+  std::string named = is_absolute ? std::string() : state.at;
+  for (Components parts(target); true;) {
+    const std::string_view part = parts.next();
+    if (part.empty()) {
+      break;
+    }
+    if (part == "..") {
+      named = parent_of(named);
+    } else {
+      named += '/';
+      named += part;
+    }
+  }
+  state.walk.links.push_back({state.at + "/" + name, or_root(named)});
+  if (is_absolute) {
+    state.at.clear();
+  }
+  return step(state, target, true);
+}
+
+bool RootWalker::step(State& state, std::string_view text, bool is_link_text) {
+  Components parts(text);
+  // A link that is followed is followed to its end.
+  const bool follow_last = is_link_text || state.follow_last;
+  while (true) {
+    const std::string name(parts.next());
+    if (name.empty()) {
+      return true;
+    }
+    if (name == "..") {
+      // What is above has no link in it, so its parent is that of the text.
+      state.at = parent_of(state.at);
+      if (!is_link_text) {
+        state.asked = state.at;
+      }
+      continue;
+    }
+    if (!is_link_text) {
+      state.asked += '/';
+      state.asked += name;
+    }
+    if (!on_component(state, name, follow_last || !parts.at_end())) {
+      if (!is_link_text) {
+        // Nothing behind was looked at; where it goes up again it is nowhere.
+        std::string rest;
+        for (std::string_view part = parts.next(); !part.empty(); part = parts.next()) {
+          if (part == "..") {
+            return false;
+          }
+          rest += '/';
+          rest += part;
+        }
+        state.asked += rest;
+      }
+      return false;
+    }
+  }
+}
+
+Walk RootWalker::walk(std::string_view base, std::string_view path, bool follow_last) {
+  State state;
+  if (!path.starts_with('/')) {
+    for (Components parts(base); true;) {
+      const std::string_view part = parts.next();
+      if (part.empty()) {
+        break;
+      }
+      state.at += '/';
+      state.at += part;
+    }
+    state.asked = state.at;
+  }
+  state.follow_last = follow_last;
+  if (step(state, path, false)) {
+    state.walk.end = Walk::End::kFound;
+    state.walk.resolved = or_root(state.at);
+  }
+  state.walk.path = or_root(state.asked);
+  return std::move(state.walk);
+}
+
+UniqueFd RootWalker::open(std::string_view path, bool follow_last) {
+  const Walk walked = walk("/", path, follow_last);
+  if (walked.end != Walk::End::kFound) {
+    return {};
+  }
+  const std::string& place = walked.resolved;
+  if (place == "/") {
+    return UniqueFd(::fcntl(root_.fd.get(), F_DUPFD_CLOEXEC, 0));
+  }
+  const std::string above = parent_of(place);
+  const Directory* parent = directory(above);
+  return parent == nullptr ? UniqueFd() : open_child(*parent, place.substr(above.size() + 1));
+}
+
+}  // namespace snoop

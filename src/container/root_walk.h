@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+namespace snoop {
+
+struct WalkedLink {
+  /// Of the link itself, no link in it.
+  std::string path;
+  /// The place that its text names, not followed any further.
+  std::string target;
+};
+
+/// Where a path leads below a root directory. All paths are absolute there.
+struct Walk {
+  enum class End {
+    kFound,
+    kMissing,  ///< no such file, or a part of the path is no directory
+    kLoop,     ///< more than 40 links
+    kRefused,
+    kUnavailable,  ///< could not be looked at without a risk: see RootWalker
+  };
+  End end = End::kUnavailable;
+  /// As asked for, links kept; but behind a `..` it is where the kernel went:
+  /// "/a/link/../b" is "/x/b" where link leads to "/x/y".
+  std::string path;
+  /// The file that it led to; empty unless it was found.
+  std::string resolved;
+  /// Each link that was followed, in order.
+  std::vector<WalkedLink> links;
+};
+
+/// Walks paths below a root directory that it holds, as a process with that root
+/// would, component by component, and never leaves it: the container may change
+/// its directories and links at any moment. It triggers no automount, and asks no
+/// file system that may let it wait (FUSE, network) for anything that the kernel
+/// does not have in memory (RESOLVE_CACHED, openat2(2)). Links of procfs are not
+/// followed: they mean something else to each process.
+class RootWalker {
+ public:
+  /// Magic number of the file system of an open file (statfs(2)), got in a way
+  /// that cannot block.
+  using Magic = std::function<uint32_t(int)>;
+
+  RootWalker(UniqueFd root, Magic magic);
+
+  /// `base`: an absolute path without links, where a relative `path` begins.
+  [[nodiscard]] Walk walk(std::string_view base, std::string_view path, bool follow_last);
+  /// A handle (O_PATH) on the end of a path, or nothing.
+  [[nodiscard]] UniqueFd open(std::string_view path, bool follow_last);
+  /// Forgets the directories that it has seen: they may change.
+  void begin_batch() { directories_.clear(); }
+
+  [[nodiscard]] int root_fd() const { return root_.fd.get(); }
+
+ private:
+  struct Directory {
+    UniqueFd fd;
+    uint32_t magic = 0;
+    [[nodiscard]] bool may_block() const;
+  };
+  struct State;
+
+  /// The directory with that path, which has no link in it; nullptr: errno tells.
+  const Directory* directory(const std::string& path);
+  [[nodiscard]] UniqueFd open_child(const Directory& parent, const std::string& name) const;
+  bool step(State& state, std::string_view text, bool is_link_text);
+  bool on_component(State& state, const std::string& name, bool follow);
+
+  Directory root_;
+  Magic magic_;
+  /// By path, without links and without a slash at the end.
+  std::unordered_map<std::string, Directory> directories_;
+};
+
+}  // namespace snoop

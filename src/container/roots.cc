@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "container/roots.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+namespace snoop {
+
+namespace {
+
+constexpr size_t kMostHeld = 512;
+constexpr size_t kMostFailed = 4096;
+
+UniqueFd open_root_of(const std::string& process) {
+  return UniqueFd(::open(("/proc/" + process + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+}  // namespace
+
+void Roots::hold_own() {
+  UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (const uint64_t identity = root ? describe_(root.get()).identity : 0; identity != 0) {
+    hold(identity, std::move(root))->is_own = true;
+  }
+}
+
+Roots::Held* Roots::hold(uint64_t identity, UniqueFd root) {
+  if (held_.size() >= kMostHeld) {
+    held_.erase(std::min_element(held_.begin(), held_.end(), [](const auto& a, const auto& b) {
+      return a.second.last_use < b.second.last_use;
+    }));
+  }
+  failed_.erase(identity);
+  Held& held = held_[identity];
+  held.walker = std::make_unique<RootWalker>(std::move(root), [this](int fd) { return describe_(fd).magic; });
+  held.last_use = ++uses_;
+  return &held;
+}
+
+Roots::Held* Roots::try_process(uint64_t identity, pid_t pid) {
+  UniqueFd root = open_root_of(std::to_string(pid));
+  // The process may have another root by now, or the id another process.
+  return root && describe_(root.get()).identity == identity ? hold(identity, std::move(root)) : nullptr;
+}
+
+RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid) {
+  const auto found = identity == 0 ? held_.end() : held_.find(identity);
+  Held* held = found != held_.end() ? &found->second : look(identity, pid);
+  if (held == nullptr) {
+    return nullptr;
+  }
+  held->last_use = ++uses_;
+  held->targets.insert(target);
+  return held->walker.get();
+}
+
+Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
+  if (identity == 0) {
+    return nullptr;
+  }
+  if (failed_.size() >= kMostFailed) {
+    failed_.clear();
+  }
+  Failed& failed = failed_[identity];
+  if (pids_are_ours_ && failed.last_pid != pid) {
+    failed.last_pid = pid;
+    if (Held* held = try_process(identity, pid)) {
+      return held;
+    }
+  }
+  if (std::exchange(failed.searched, true)) {
+    return nullptr;
+  }
+  const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"), &::closedir);
+  while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
+    if (const int other = std::atoi(entry->d_name); other > 0) {
+      if (Held* held = try_process(identity, other)) {
+        return held;
+      }
+    }
+  }
+  return nullptr;
+}
+
+void Roots::forget(uint32_t target) {
+  std::erase_if(held_, [target](auto& root) {
+    Held& held = root.second;
+    return held.targets.erase(target) > 0 && held.targets.empty() && !held.is_own;
+  });
+}
+
+void Roots::begin_batch() {
+  for (auto& [identity, held] : held_) {
+    held.walker->begin_batch();
+  }
+}
+
+}  // namespace snoop

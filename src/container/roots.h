@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "base/unique_fd.h"
+#include "container/root_walk.h"
+
+namespace snoop {
+
+/// Root directories of watched processes, held open from the first process on:
+/// what a path led to can be looked up when the process is long gone. Holding
+/// one keeps its file system alive, so the number is bounded and the one that
+/// was not used for the longest time goes first.
+class Roots {
+ public:
+  /// What the kernel side says of an open file: Probe::describe.
+  struct Described {
+    uint64_t identity = 0;
+    uint32_t magic = 0;
+  };
+  using Describe = std::function<Described(int)>;
+
+  /// `pids_are_ours`: process ids of the kernel side mean the same in /proc here.
+  Roots(Describe describe, bool pids_are_ours) : describe_(std::move(describe)), pids_are_ours_(pids_are_ours) {}
+
+  /// Holds the root directory of this process.
+  void hold_own();
+  /// The root with that number, opened now if it is not held: by way of `pid`,
+  /// or else of any process that has it. nullptr: there is none to be seen. It is
+  /// held for the target until forget().
+  [[nodiscard]] RootWalker* find(uint64_t identity, uint32_t target, pid_t pid);
+  /// The target has ended: what was held for it alone is let go.
+  void forget(uint32_t target);
+  /// Directories may have changed since the last one.
+  void begin_batch();
+
+ private:
+  struct Held {
+    std::unique_ptr<RootWalker> walker;
+    uint64_t last_use = 0;
+    std::set<uint32_t> targets;
+    bool is_own = false;
+  };
+  struct Failed {
+    pid_t last_pid = 0;
+    bool searched = false;
+  };
+
+  Held* look(uint64_t identity, pid_t pid);
+  Held* try_process(uint64_t identity, pid_t pid);
+  Held* hold(uint64_t identity, UniqueFd root);
+
+  Describe describe_;
+  bool pids_are_ours_;
+  std::map<uint64_t, Held> held_;
+  /// Roots that were looked for in vain.
+  std::map<uint64_t, Failed> failed_;
+  uint64_t uses_ = 0;
+};
+
+}  // namespace snoop

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/resolver.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "container/elf_interpreter.h"
+#include "pipeline/path.h"
+
+namespace snoop {
+
+namespace {
+
+constexpr uint64_t kSymlink = 1ULL << SNOOP_KIND_SYMLINK << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK);
+
+/// Whether a component of the path is `..`.
+bool has_parent(std::string_view path) {
+  for (size_t at = path.find(".."); at != std::string_view::npos; at = path.find("..", at + 1)) {
+    const bool begins = at == 0 || path[at - 1] == '/';
+    const bool ends = at + 2 == path.size() || path[at + 2] == '/';
+    if (begins && ends) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// The name that an executable asks for its loader by; empty: it cannot be had.
+std::string asked_loader(int root_fd, const std::string& executable) {
+  const Result<int> opened = open_in_root(root_fd, executable, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!opened) {
+    return {};
+  }
+  const UniqueFd fd(*opened);
+  struct stat info = {};
+  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return {};
+  }
+  Result<std::string> name = elf_interpreter(fd.get());
+  // A relative one begins where the program was started, which is not told.
+  return name && name->starts_with('/') ? std::move(*name) : std::string();
+}
+
+}  // namespace
+
+std::optional<Resolver::Resolved> Resolver::resolve(const Record& record,
+                                                    const std::function<bool(std::string_view)>& wanted) {
+  std::optional<Access> access = to_access(record);
+  if (!access) {
+    return std::nullopt;
+  }
+  Resolved resolved{.access = std::move(*access), .links = {}, .no_root = false};
+  const bool is_loader = record.event.type == SNOOP_EVENT_ELF_INTERPRETER;
+  std::string asked(record.path);
+  if (is_loader) {
+    RootWalker* root = root_of(record);
+    asked = root == nullptr ? std::string() : asked_loader(root->root_fd(), directory_of(record.base));
+    if (!asked.empty()) {
+      resolved.access.path = normalise(asked);
+    } else {
+      asked = resolved.access.path;
+    }
+  }
+  const bool has_base = !is_loader && record.has(SNOOP_FLAG_RELATIVE);
+  const bool is_asked = !asked.empty() && (!has_base || !record.has(SNOOP_FLAG_BASE_IS_RESULT)) &&
+                        !(has_base && record.has(SNOOP_FLAG_BASE_ABOVE_ROOT));
+  // Text that is the kernel's own path has no link in it.
+  const bool is_true = resolved.access.resolved == resolved.access.path && !has_parent(asked);
+  if (follow_ && is_asked && !is_true && wanted(resolved.access.path)) {
+    follow(record, has_base ? directory_of(record.base) : "/", asked, resolved);
+  }
+  return resolved;
+}
+
+void Resolver::follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved) {
+  Access& access = resolved.access;
+  RootWalker* root = root_of(record);
+  if (root == nullptr) {
+    resolved.no_root = true;
+    if (!access.resolved.empty() && has_parent(asked)) {
+      // What the kernel opened, rather than what the text looks like.
+      access.path = access.resolved;
+    }
+    return;
+  }
+  const bool follow_last = !record.has(SNOOP_FLAG_NOFOLLOW);
+  Walk walk;
+  std::string above;
+  if (record.has(SNOOP_FLAG_IN_ROOT)) {
+    RootWalker inner(root->open(base, true), [this](int fd) { return describe_(fd).magic; });
+    walk = inner.walk("/", asked, follow_last);
+    above = base == "/" ? "" : base;
+  } else {
+    walk = root->walk(base, asked, follow_last);
+  }
+  if (!walk.path.empty()) {
+    access.path = absolute(above, walk.path);
+  }
+  const bool succeeded = kinds_with(access.seen, SNOOP_OUTCOME_OK) != 0;
+  if (access.resolved.empty() && succeeded && walk.end == Walk::End::kFound) {
+    access.resolved = absolute(above, walk.resolved);
+  }
+  for (const WalkedLink& walked : walk.links) {
+    Access link = access;
+    link.path = absolute(above, walked.path);
+    link.resolved = absolute(above, walked.target);
+    link.seen = kSymlink;
+    link.result = 0;
+    link.origin = FileOrigin::kUnknown;
+    link.mount.clear();
+    link.base_unknown = false;
+    resolved.links.push_back(std::move(link));
+  }
+}
+
+Resolver::Opened Resolver::open(const Record& record, const Access& access) {
+  RootWalker* root = root_of(record);
+  if (root == nullptr) {
+    return {};
+  }
+  const bool is_link = access.seen == kSymlink || record.has(SNOOP_FLAG_NOFOLLOW);
+  return {root->open(access.path, !is_link), root->root_fd()};
+}
+
+std::string_view Resolver::no_root_reason() const {
+  return pids_are_ours_ ? "a root directory could not be opened: its processes had ended, or CAP_SYS_PTRACE is missing"
+                        : "no process with that root directory can be seen from snoop's pid namespace: it needs the "
+                          "host's pids, or the pod's (shareProcessNamespace), and CAP_SYS_PTRACE";
+}
+
+}  // namespace snoop
