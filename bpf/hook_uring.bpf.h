@@ -143,6 +143,7 @@ __noinline int note_path(__u32 number)
   struct access *access;
   __u32 path_len;
   __u32 end;
+  __u32 mount_at;
   __u64 key;
   long len;
   int state;
@@ -274,6 +275,7 @@ static __always_inline int on_request(struct io_kiocb *req)
   __u64 key = (__u64)req;
   __u64 kinds = KIND(CHANGE);
   __s32 second_dirfd = AT_FDCWD;
+  bool nofollow = false;
   __s32 dirfd = AT_FDCWD;
   __u8 opcode = req->opcode;
   __u32 zero = 0;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace snoop {
 
@@ -16,5 +18,12 @@ using WallTime = int64_t;
 
 /// RFC 3339 with milliseconds, in UTC.
 [[nodiscard]] std::string rfc3339(WallTime time);
+/// The same in whole seconds, rounded down.
+[[nodiscard]] std::string rfc3339_seconds(WallTime time);
+/// Reads what the two above write, from 1970 on; nothing where it is anything else.
+[[nodiscard]] std::optional<WallTime> from_rfc3339(std::string_view text);
+
+/// Rounded down to what a report shows.
+[[nodiscard]] WallTime to_whole_milliseconds(WallTime time);
 
 }  // namespace snoop

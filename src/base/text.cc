@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace snoop {
 
@@ -48,6 +49,8 @@ void append_hex(std::string& out, unsigned char byte) {
   out += kDigits[byte & 0xF];
 }
 
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 }  // namespace
 
 bool is_utf8(std::string_view bytes) {
@@ -78,7 +81,6 @@ std::string to_utf8(std::string_view bytes) {
 }
 
 std::string to_base64(std::string_view bytes) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (size_t i = 0; i < bytes.size(); i += 3) {
@@ -91,6 +93,30 @@ std::string to_base64(std::string_view bytes) {
     out += left > 2 ? kAlphabet[word & 63] : '=';
   }
   return out;
+}
+
+std::optional<std::string> from_base64(std::string_view text) {
+  if (text.size() % 4 != 0) {
+    return std::nullopt;
+  }
+  std::string out;
+  out.reserve(text.size() / 4 * 3);
+  for (size_t i = 0; i < text.size(); i += 4) {
+    uint32_t word = 0;
+    size_t digits = 0;
+    for (; digits < 4 && text[i + digits] != '='; digits++) {
+      const size_t value = kAlphabet.find(text[i + digits]);
+      if (value == std::string_view::npos) {
+        return std::nullopt;
+      }
+      word |= static_cast<uint32_t>(value) << (18 - 6 * digits);
+    }
+    for (size_t byte = 0; byte + 1 < digits; byte++) {
+      out += static_cast<char>((word >> (16 - 8 * byte)) & 0xFF);
+    }
+  }
+  // One text only for the same bytes: padding at the end, no bits left over.
+  return to_base64(out) == text ? std::optional(std::move(out)) : std::nullopt;
 }
 
 std::string printable(std::string_view bytes) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,8 @@ namespace snoop {
 
 /// RFC 4648, section 4, with padding.
 [[nodiscard]] std::string to_base64(std::string_view bytes);
+/// Reads what to_base64 writes; nothing where it is anything else.
+[[nodiscard]] std::optional<std::string> from_base64(std::string_view text);
 
 /// Safe to print to a terminal or a log: control characters, backslashes and
 /// bytes that are not UTF-8 become \n, \t, \\ or \xNN.

@@ -289,6 +289,10 @@ struct CommandLine {
     record = app.add_subcommand("record", "Records what cgroups use until SIGINT, SIGTERM or SIGHUP");
     add_target_options(*record, record_options);
     add_report_options(*record, record_options, "/data/snoop-report.json");
+    record
+        ->add_flag("--fresh", record_options.fresh,
+                   "Keep the report that is there aside, and begin a new one. Without it: go on from that one")
+        ->group("Report");
     add_duration(*record, "--interval", record_options.interval, std::chrono::milliseconds(100),
                  "Time from one report to the next", "30s");
     add_capture_options(*record, record_options);

@@ -45,6 +45,8 @@ struct Options {
 
   // Report.
   std::string report;
+  /// Do not go on from the report that is there; keep it aside (record).
+  bool fresh = false;
   std::chrono::milliseconds interval{30'000};
   std::string image;
   std::string image_digest;

@@ -52,11 +52,20 @@ Result<int> record(const Options& options) {
     return tl::unexpected(signals.error());
   }
 
+  // Before capture: nothing is taken in meanwhile.
+  Result<std::optional<ReportContents>> former = take_up_report(options);
+  if (!former) {
+    return tl::unexpected(former.error());
+  }
   Result<std::unique_ptr<Session>> started = Session::start(options, *loop);
   if (!started) {
     return tl::unexpected(started.error());
   }
   session = std::move(*started);
+  if (*former) {
+    session->go_on_from(std::move(**former));
+    former->reset();
+  }
   if (Result<void> added = session->add_targets(); !added) {
     return tl::unexpected(added.error());
   }

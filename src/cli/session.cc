@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "base/text.h"
 #include "container/proc_files.h"
 #include "output/atomic_file.h"
+#include "pipeline/completeness.h"
 #include "pipeline/path.h"
 #include "version.h"
 
@@ -101,6 +101,14 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
     return tl::unexpected(watched.error());
   }
   return session;
+}
+
+void Session::go_on_from(ReportContents former) {
+  ReportHeader here;
+  name_host(here);
+  boot_id_ = here.boot_id;
+  former_ = std::move(former);
+  mark_ended(*former_, tree_, boot_id_);
 }
 
 Result<snoop_target> Session::next_target() {
@@ -553,6 +561,11 @@ Container& Session::add_container(std::string name, const Cgroup& cgroup, const 
   Container& container = recorder_.add_container(std::move(name), cgroup.id, cgroup.path, target);
   container.image = options_.image;
   container.image_digest = options_.image_digest;
+  // Only first sights come here; how often the others were is not read yet.
+  container.counts_are_lower_bounds = true;
+  if (former_) {
+    snoop::go_on_from(*former_, container, boot_id_);
+  }
   return container;
 }
 
@@ -639,12 +652,8 @@ void Session::collect_stats() {
 
 ReportHeader Session::header(bool final) {
   ReportHeader header;
-  utsname system = {};
-  ::uname(&system);
   header.snoop_version = kVersion;
-  header.hostname = system.nodename;
-  header.kernel = system.release;
-  header.arch = system.machine;
+  name_host(header);
   header.tier = "tracepoint";
   header.hierarchy = tree_.hierarchy();
   header.not_seen = not_seen_;
@@ -657,7 +666,15 @@ ReportHeader Session::header(bool final) {
   header.undecodable = undecodable_;
   header.skipped_runs = probe_.skipped_runs();
   header.targets_over_limit = probe_.global_stats().targets_over_limit;
+  if (former_) {
+    add_former(former_->header, header);
+  }
   return header;
+}
+
+void Session::put_report(std::FILE* stream, const ReportHeader& report_header) {
+  const std::vector<Container> none;
+  snoop::write_report(stream, report_header, recorder_.containers(), former_ ? former_->containers : none);
 }
 
 Result<void> Session::write_report(bool final) {
@@ -672,14 +689,13 @@ Result<void> Session::write_report(bool final) {
     if (!final) {
       return {};
     }
-    snoop::write_report(stdout, report_header, recorder_.containers());
+    put_report(stdout, report_header);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       return fail(errno, "cannot write the report to stdout");
     }
     return {};
   }
-  return write_atomically(
-      options_.report, [&](std::FILE* stream) { snoop::write_report(stream, report_header, recorder_.containers()); });
+  return write_atomically(options_.report, [&](std::FILE* stream) { put_report(stream, report_header); });
 }
 
 Result<void> Session::write_final_report() {
@@ -691,8 +707,7 @@ Result<void> Session::write_final_report() {
   const std::string instead = fmt::format("{}/snoop-report-{}.json",
                                           directory != nullptr && *directory != '\0' ? directory : "/tmp", ::getpid());
   const ReportHeader report_header = header(true);
-  const Result<void> saved = write_atomically(
-      instead, [&](std::FILE* stream) { snoop::write_report(stream, report_header, recorder_.containers()); });
+  const Result<void> saved = write_atomically(instead, [&](std::FILE* stream) { put_report(stream, report_header); });
   Error error = written.error();
   error.hint = saved ? fmt::format("the report is in {} instead", instead)
                      : fmt::format("and not in {} either: the report is lost", instead);
@@ -705,8 +720,8 @@ Session::Totals Session::totals() {
   totals.lost = undecodable_ + probe_.skipped_runs();
   for (const Container& container : recorder_.containers()) {
     totals.files += container.files.size();
-    totals.events += container.total_events;
-    totals.lost += container.losses.sum();
+    totals.events += container.all_events();
+    totals.lost += container.all_losses().sum();
   }
   return totals;
 }
@@ -714,8 +729,8 @@ Session::Totals Session::totals() {
 std::string Session::summary() {
   const Totals sums = totals();
   const size_t count = recorder_.containers().size();
-  return fmt::format("{} files of {} container{}, {} accesses, {} lost", sums.files, count, count == 1 ? "" : "s",
-                     sums.events, sums.lost);
+  return fmt::format("{} files of {} container{}, {} accesses, {} lost; {}", sums.files, count, count == 1 ? "" : "s",
+                     sums.events, sums.lost, completeness_text(recorder_.containers(), wall_now()));
 }
 
 void log_error(const Error& error) {

@@ -4,15 +4,18 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "cli/options.h"
+#include "cli/resume.h"
 #include "container/cgroup.h"
 #include "output/report.h"
 #include "pipeline/access.h"
@@ -39,6 +42,8 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  /// What an earlier run saw becomes part of the report. Before any target.
+  void go_on_from(ReportContents former);
   /// A cgroup with all below it. `name` empty: the last part of its path.
   [[nodiscard]] Result<void> add_target(const Cgroup& cgroup, const std::string& name = {});
   /// What the options say: --cgroup, --all, or the siblings of snoop's own.
@@ -112,6 +117,7 @@ class Session {
   void collect_stats();
   void read_stats(Container& container);
   [[nodiscard]] ReportHeader header(bool final);
+  void put_report(std::FILE* stream, const ReportHeader& report_header);
 
   const Options& options_;
   CgroupTree tree_;
@@ -141,6 +147,9 @@ class Session {
   bool rescan_due_ = false;
   WallTime started_at_ = 0;
   std::vector<std::string> not_seen_;
+  /// Of the earlier runs, with the containers that were not found again.
+  std::optional<ReportContents> former_;
+  std::string boot_id_;
 };
 
 /// Sets up logging to stderr as the options say.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -89,10 +90,11 @@ Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
 }
 
 void Roots::forget(uint32_t target) {
-  std::erase_if(held_, [target](auto& root) {
-    Held& held = root.second;
-    return held.targets.erase(target) > 0 && held.targets.empty() && !held.is_own;
-  });
+  for (auto root = held_.begin(); root != held_.end();) {
+    Held& held = root->second;
+    const bool is_let_go = held.targets.erase(target) > 0 && held.targets.empty() && !held.is_own;
+    root = is_let_go ? held_.erase(root) : std::next(root);
+  }
 }
 
 void Roots::begin_batch() {

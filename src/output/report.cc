@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 #include <tuple>
 
@@ -13,6 +14,7 @@
 #include "event.h"
 #include "output/json_bytes.h"
 #include "pipeline/access.h"
+#include "pipeline/completeness.h"
 
 namespace snoop {
 
@@ -61,7 +63,25 @@ void put_losses(Writer& json, const Losses& losses) {
   put_number(json, "files_over_limit", losses.files_over_limit);
 }
 
-void put_file(Writer& json, const AccessStore::Entry& file) {
+void put_intervals(Writer& json, std::string_view key, const std::vector<Interval>& intervals) {
+  put_key(json, key);
+  json.StartArray();
+  for (const Interval& interval : intervals) {
+    json.StartObject();
+    put_time(json, "from", interval.from);
+    put_time(json, "to", interval.to);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+/// The kinds that ended in one way.
+void put_kinds_unless_none(Writer& json, const std::string& key, uint16_t kinds) {
+  put_list_unless_empty(json, key, kind_names(kinds));
+  put_list_unless_empty(json, key + "_open_modes", open_mode_names(kinds));
+}
+
+void put_file(Writer& json, const AccessStore::Use& file) {
   const uint16_t succeeded = kinds_with(file.seen, SNOOP_OUTCOME_OK);
   const uint16_t missing = kinds_with(file.seen, SNOOP_OUTCOME_MISSING);
   const uint16_t refused = kinds_with(file.seen, SNOOP_OUTCOME_REFUSED);
@@ -79,44 +99,113 @@ void put_file(Writer& json, const AccessStore::Entry& file) {
     put_key(json, "succeeded");
     json.Bool(false);
   }
-  put_list_unless_empty(json, "refused", kind_names(refused));
+  // Where it was never found, `access` says it already.
+  put_kinds_unless_none(json, "missing", found ? missing : 0);
+  put_kinds_unless_none(json, "refused", refused);
+  put_kinds_unless_none(json, "failed", failed);
   if (file.resolved != file.path) {
     put_bytes_unless_empty(json, "resolved", file.resolved);
+  }
+  put_key(json, "first_seen");
+  put_text(json, rfc3339_seconds(file.first_seen));
+  put_key(json, "last_seen");
+  put_text(json, rfc3339_seconds(file.last_seen));
+  put_number(json, "count", file.count);
+  put_key(json, "origin");
+  put_text(json, origin_name(file.origin));
+  put_bytes_unless_empty(json, "mount", file.mount);
+  json.EndObject();
+}
+
+void put_loss_windows(Writer& json, const std::vector<LossWindow>& windows) {
+  put_key(json, "loss_windows");
+  json.StartArray();
+  for (const LossWindow& window : windows) {
+    json.StartObject();
+    put_time(json, "from", window.from);
+    put_time(json, "to", window.to);
+    put_number(json, "lost", window.lost);
+    put_bytes(json, "cause", window.cause);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void put_discovery(Writer& json, const Container& container, WallTime now) {
+  Discovery curve = container.discovery;
+  curve.extend(container.ended_at != 0 ? std::min(container.ended_at, now) : now);
+  put_key(json, "discovery");
+  json.StartObject();
+  put_time(json, "from", curve.from());
+  put_number(json, "bucket_seconds", curve.bucket_seconds());
+  put_key(json, "new_files");
+  json.SetFormatOptions(rapidjson::kFormatSingleLineArray);
+  json.StartArray();
+  for (const uint64_t count : curve.new_files()) {
+    json.Uint64(count);
+  }
+  json.EndArray();
+  json.SetFormatOptions(rapidjson::kFormatDefault);
+  json.EndObject();
+}
+
+void put_completeness(Writer& json, const Completeness& completeness) {
+  put_key(json, "completeness");
+  json.StartObject();
+  put_key(json, "applies");
+  json.Bool(completeness.applies());
+  put_bytes_unless_empty(json, "why_not", completeness.why_not);
+  put_number(json, "seen", completeness.frequencies.files);
+  put_number(json, "singletons", completeness.frequencies.singletons);
+  put_number(json, "doubletons", completeness.frequencies.doubletons);
+  if (completeness.applies()) {
+    const Estimate& estimate = completeness.estimate;
+    put_number(json, "estimate", static_cast<uint64_t>(std::llround(estimate.files)));
+    put_number(json, "low", static_cast<uint64_t>(std::floor(estimate.low)));
+    put_number(json, "high", static_cast<uint64_t>(std::ceil(estimate.high)));
+    put_key(json, "coverage");
+    // Rounded down: 1 is all of it.
+    json.Double(std::floor(estimate.coverage * 1e6) / 1e6);
   }
   json.EndObject();
 }
 
-void put_container(Writer& json, const ReportHeader& header, const Container& container) {
+void put_container(Writer& json, WallTime now, const Container& container) {
   json.StartObject();
   put_bytes(json, "name", container.name);
   put_bytes_unless_empty(json, "image", container.image);
   put_bytes_unless_empty(json, "image_digest", container.image_digest);
   put_number(json, "cgroup_id", container.cgroup_id);
   put_bytes(json, "cgroup_path", container.cgroup_path);
-  put_key(json, "observed");
-  json.StartArray();
-  json.StartObject();
-  put_time(json, "from", container.observed_from);
-  put_time(json, "to", header.updated_at);
-  json.EndObject();
-  json.EndArray();
-  put_number(json, "total_events", container.total_events);
+  put_intervals(json, "observed", container.observed_until(now));
+  if (container.ended_at != 0) {
+    put_time(json, "ended_at", container.ended_at);
+  }
+  put_bytes_unless_empty(json, "unresolved", container.unresolved);
+  put_number(json, "total_events", container.all_events());
   put_number(json, "unique_files", container.files.size());
   put_key(json, "losses");
   json.StartObject();
-  put_losses(json, container.losses);
+  put_losses(json, container.all_losses());
   json.EndObject();
+  put_loss_windows(json, container.loss_windows);
+  if (container.counts_are_lower_bounds) {
+    put_key(json, "counts_are_lower_bounds");
+    json.Bool(true);
+  }
+  put_discovery(json, container, now);
+  put_completeness(json, completeness_of(container, now));
 
   const auto& entries = container.files.entries();
   std::vector<uint32_t> order(entries.size());
   for (uint32_t i = 0; i < order.size(); i++) {
     order[i] = i;
   }
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return entries[a].path < entries[b].path; });
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return entries[a].path() < entries[b].path(); });
   put_key(json, "files");
   json.StartArray();
   for (const uint32_t index : order) {
-    put_file(json, entries[index]);
+    put_file(json, container.files.use_of(entries[index]));
   }
   json.EndArray();
   json.EndObject();
@@ -124,7 +213,9 @@ void put_container(Writer& json, const ReportHeader& header, const Container& co
 
 }  // namespace
 
-void write_report(std::FILE* stream, const ReportHeader& header, const std::vector<Container>& containers) {
+void write_report(std::FILE* stream, const ReportHeader& header, const std::vector<Container>& containers,
+                  const std::vector<Container>& former) {
+  const WallTime now = to_whole_milliseconds(header.updated_at);
   std::array<char, 64UL * 1024> buffer = {};
   rapidjson::FileWriteStream out(stream, buffer.data(), buffer.size());
   Writer json(out);
@@ -133,16 +224,19 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   std::vector<const Container*> sorted;
   Losses losses;
   uint64_t total_events = 0;
-  for (const Container& container : containers) {
-    if (container.only_if_used && container.total_events == 0 && container.files.size() == 0) {
-      continue;
+  const auto take = [&](const Container& container) {
+    if (container.only_if_used && container.all_events() == 0 && container.files.size() == 0) {
+      return;
     }
     sorted.push_back(&container);
-    losses += container.losses;
-    total_events += container.total_events;
-  }
-  std::sort(sorted.begin(), sorted.end(), [](const Container* a, const Container* b) {
-    return std::tie(a->cgroup_path, a->cgroup_id) < std::tie(b->cgroup_path, b->cgroup_id);
+    losses += container.all_losses();
+    total_events += container.all_events();
+  };
+  std::for_each(containers.begin(), containers.end(), take);
+  std::for_each(former.begin(), former.end(), take);
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Container* a, const Container* b) {
+    return std::tie(a->cgroup_path, a->cgroup_id, a->image, a->image_digest) <
+           std::tie(b->cgroup_path, b->cgroup_id, b->image, b->image_digest);
   });
   const uint64_t dropped = losses.sum() + header.undecodable + header.skipped_runs;
 
@@ -154,6 +248,8 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   put_bytes(json, "hostname", header.hostname);
   put_bytes(json, "kernel", header.kernel);
   put_bytes(json, "arch", header.arch);
+  put_bytes_unless_empty(json, "machine_id", header.machine_id);
+  put_bytes_unless_empty(json, "boot_id", header.boot_id);
   json.EndObject();
   put_key(json, "capture");
   json.StartObject();
@@ -174,6 +270,8 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   }
   put_time(json, "started_at", header.started_at);
   put_time(json, "last_updated_at", header.updated_at);
+  put_number(json, "runs", header.runs);
+  put_intervals(json, "gaps", header.gaps);
   put_key(json, "final");
   json.Bool(header.final);
   put_key(json, "complete");
@@ -190,7 +288,7 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   put_key(json, "containers");
   json.StartArray();
   for (const Container* container : sorted) {
-    put_container(json, header, *container);
+    put_container(json, now, *container);
   }
   json.EndArray();
   json.EndObject();

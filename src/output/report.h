@@ -21,6 +21,10 @@ struct ReportHeader {
   std::string hostname;
   std::string kernel;
   std::string arch;
+  /// /etc/machine-id; empty: not known.
+  std::string machine_id;
+  /// Of this boot; empty: not known.
+  std::string boot_id;
   std::string tier;
   /// Of the cgroups: "cgroup2", or a version 1 controller.
   std::string hierarchy;
@@ -28,9 +32,14 @@ struct ReportHeader {
   std::string pod_name;
   std::string namespace_name;
   std::map<std::string, std::string> labels;
+  /// Of the first run.
   WallTime started_at = 0;
   WallTime updated_at = 0;
   bool final = false;
+  /// How many runs of snoop made this report.
+  uint64_t runs = 1;
+  /// Between the runs.
+  std::vector<Interval> gaps;
   /// Losses that belong to no container.
   uint64_t undecodable = 0;
   uint64_t skipped_runs = 0;
@@ -39,7 +48,9 @@ struct ReportHeader {
 
 /// Writes the report as JSON: sorted, so that the same input gives the same
 /// bytes, and as a stream, so that its size costs no memory. Errors of the
-/// stream are the caller's to look for (ferror).
-void write_report(std::FILE* stream, const ReportHeader& header, const std::vector<Container>& containers);
+/// stream are the caller's to look for (ferror). `former`: containers of earlier
+/// runs that were not found again.
+void write_report(std::FILE* stream, const ReportHeader& header, const std::vector<Container>& containers,
+                  const std::vector<Container>& former = {});
 
 }  // namespace snoop

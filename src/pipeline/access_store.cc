@@ -2,6 +2,7 @@
 #include "pipeline/access_store.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 
@@ -12,40 +13,128 @@ namespace {
 constexpr size_t kFirstSlots = 256;
 constexpr size_t kBlockBytes = 64UL * 1024;
 
+bool is_found_in(uint64_t seen) {
+  return (kinds_with(seen, SNOOP_OUTCOME_OK) | kinds_with(seen, SNOOP_OUTCOME_REFUSED) |
+          kinds_with(seen, SNOOP_OUTCOME_OTHER)) != 0;
+}
+
+uint32_t seconds_of(WallTime time) {
+  constexpr WallTime kSecond = 1'000'000'000;
+  constexpr WallTime kMost = std::numeric_limits<uint32_t>::max();
+  return static_cast<uint32_t>(std::clamp<WallTime>(time / kSecond, 0, kMost));
+}
+
+uint32_t sum_of(uint32_t count, uint64_t more) {
+  constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
+  return static_cast<uint32_t>(more > kMost - count ? kMost : count + more);
+}
+
 }  // namespace
 
-AccessStore::Added AccessStore::add(std::string_view path, std::string_view resolved, uint64_t seen) {
+std::string_view origin_name(FileOrigin origin) {
+  constexpr std::array<std::string_view, 5> kNames = {"unknown", "image", "written", "volume", "pseudo"};
+  return kNames.at(static_cast<size_t>(origin));
+}
+
+bool AccessStore::Entry::is_found() const { return is_found_in(seen_); }
+
+AccessStore::Added AccessStore::add(const Use& use) {
   // At most three quarters full.
   if ((entries_.size() + 1) * 4 > slots_.size() * 3) {
     grow();
   }
   const size_t mask = slots_.size() - 1;
-  size_t slot = std::hash<std::string_view>{}(path)&mask;
+  size_t slot = std::hash<std::string_view>{}(use.path) & mask;
   while (slots_[slot] != 0) {
-    Entry& entry = entries_[slots_[slot] - 1];
-    if (entry.path == path) {
-      entry.seen |= seen;
-      if (resolved.empty() || entry.resolved == resolved) {
-        return Added::kMerged;
+    const uint32_t index = slots_[slot] - 1;
+    Entry& entry = entries_[index];
+    if (entry.path() == use.path) {
+      Added added{Outcome::kMerged, index, !entry.is_found() && is_found_in(use.seen)};
+      entry.seen_ |= use.seen;
+      entry.first_seen_s_ = std::min(entry.first_seen_s_, seconds_of(use.first_seen));
+      entry.last_seen_s_ = std::max(entry.last_seen_s_, seconds_of(use.last_seen));
+      entry.count_ = sum_of(entry.count_, use.count);
+      set_origin(entry, use);
+      if (!use.resolved.empty() && entry.resolved() != use.resolved) {
+        if (entry.resolved_size_ != 0) {
+          added.outcome = Outcome::kOtherFile;
+        } else {
+          set_resolved(entry, use.resolved);
+        }
       }
-      if (!entry.resolved.empty()) {
-        return Added::kOtherFile;
-      }
-      entry.resolved = resolved == path ? entry.path : keep(resolved);
-      return Added::kMerged;
+      return added;
     }
     slot = (slot + 1) & mask;
   }
-  if (entries_.size() >= max_files_) {
-    return Added::kOverLimit;
+  if (entries_.size() >= max_files_ || entries_.size() >= kNoIndex - 1) {
+    return {};
   }
   Entry entry;
-  entry.path = keep(path);
-  entry.resolved = resolved == path ? entry.path : keep(resolved);
-  entry.seen = seen;
+  const std::string_view path = keep(use.path);
+  entry.path_ = path.data();
+  entry.path_size_ = static_cast<uint32_t>(path.size());
+  set_resolved(entry, use.resolved);
+  entry.seen_ = use.seen;
+  entry.first_seen_s_ = seconds_of(use.first_seen);
+  entry.last_seen_s_ = seconds_of(use.last_seen);
+  entry.count_ = use.count;
+  set_origin(entry, use);
   entries_.push_back(entry);
   slots_[slot] = static_cast<uint32_t>(entries_.size());
-  return Added::kNew;
+  return {Outcome::kNew, slots_[slot] - 1, entry.is_found()};
+}
+
+void AccessStore::add_uses(uint32_t index, uint64_t count, WallTime last_seen) {
+  if (index >= entries_.size()) {
+    return;
+  }
+  Entry& entry = entries_[index];
+  entry.count_ = sum_of(entry.count_, count);
+  entry.last_seen_s_ = std::max(entry.last_seen_s_, seconds_of(last_seen));
+}
+
+AccessStore::Use AccessStore::use_of(const Entry& entry) const {
+  return {.path = entry.path(),
+          .resolved = entry.resolved(),
+          .seen = entry.seen_,
+          .first_seen = entry.first_seen(),
+          .last_seen = entry.last_seen(),
+          .count = entry.count_,
+          .origin = entry.origin_,
+          .mount = mounts_[entry.mount_]};
+}
+
+void AccessStore::set_resolved(Entry& entry, std::string_view resolved) {
+  // Most paths lead to themselves: kept once.
+  const std::string_view kept = resolved == entry.path() ? entry.path() : keep(resolved);
+  entry.resolved_ = kept.data();
+  entry.resolved_size_ = static_cast<uint32_t>(kept.size());
+}
+
+void AccessStore::set_origin(Entry& entry, const Use& use) {
+  if (use.origin == FileOrigin::kUnknown || entry.origin_ == FileOrigin::kImage) {
+    return;
+  }
+  // A file of the image that is copied up later still is one.
+  if (use.origin == FileOrigin::kImage || entry.origin_ == FileOrigin::kUnknown) {
+    entry.origin_ = use.origin;
+    entry.mount_ = mount_number(use.mount);
+  } else if (entry.origin_ == use.origin && entry.mount_ == 0) {
+    entry.mount_ = mount_number(use.mount);
+  }
+}
+
+uint16_t AccessStore::mount_number(std::string_view mount) {
+  if (const auto found = mount_numbers_.find(mount); found != mount_numbers_.end()) {
+    return found->second;
+  }
+  if (mounts_.size() > std::numeric_limits<uint16_t>::max()) {
+    return 0;
+  }
+  const auto number = static_cast<uint16_t>(mounts_.size());
+  mounts_.emplace_back(mount);
+  mount_numbers_.emplace(mount, number);
+  return number;
 }
 
 std::string_view AccessStore::keep(std::string_view text) {
@@ -68,7 +157,7 @@ void AccessStore::grow() {
   std::vector<uint32_t> slots(std::max(kFirstSlots, slots_.size() * 2));
   const size_t mask = slots.size() - 1;
   for (size_t i = 0; i < entries_.size(); i++) {
-    size_t slot = std::hash<std::string_view>{}(entries_[i].path) & mask;
+    size_t slot = std::hash<std::string_view>{}(entries_[i].path()) & mask;
     while (slots[slot] != 0) {
       slot = (slot + 1) & mask;
     }

@@ -1,9 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/recorder.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "pipeline/path.h"
 
 namespace snoop {
+
+namespace {
+
+/// Whether the program did it: not what was there before, nor links on its way.
+bool is_counted(uint64_t seen) {
+  constexpr uint64_t kNotCounted = (1ULL << SNOOP_KIND_BASELINE) | (1ULL << SNOOP_KIND_SYMLINK);
+  return (seen & ~(kNotCounted << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK))) != 0;
+}
+
+bool is_earlier(const LossWindow& a, const LossWindow& b) { return a.from < b.from; }
+
+LossWindow united(const LossWindow& a, const LossWindow& b) {
+  return {std::min(a.from, b.from), std::max(a.to, b.to), a.lost + b.lost, a.cause == b.cause ? a.cause : "several"};
+}
+
+/// The two of one cause that lie closest to each other; if there are none, any
+/// two. Sorted by their beginning before and after.
+void unite_closest(std::vector<LossWindow>& windows) {
+  std::map<std::string_view, size_t> last_of_cause;
+  struct Pair {
+    size_t first = 0;
+    size_t second = 0;
+    WallTime apart = kOngoing;
+  };
+  Pair same_cause;
+  Pair any;
+  for (size_t i = 0; i < windows.size(); i++) {
+    const auto consider = [&](Pair& best, size_t former) {
+      const WallTime apart = std::max<WallTime>(windows[i].from - windows[former].to, 0);
+      if (apart < best.apart) {
+        best = {former, i, apart};
+      }
+    };
+    const auto [found, is_first] = last_of_cause.try_emplace(windows[i].cause, i);
+    if (!is_first) {
+      consider(same_cause, found->second);
+      found->second = i;
+    }
+    if (i > 0) {
+      consider(any, i - 1);
+    }
+  }
+  const Pair pair = same_cause.second != 0 ? same_cause : any;
+  // It begins when the first of them did: its place stays.
+  windows[pair.first] = united(windows[pair.first], windows[pair.second]);
+  windows.erase(windows.begin() + static_cast<std::ptrdiff_t>(pair.second));
+}
+
+}  // namespace
+
+void add_gap(std::vector<Interval>& gaps, Interval gap) {
+  gaps.push_back(gap);
+  while (gaps.size() > kMaxIntervals) {
+    auto closest = gaps.begin();
+    for (auto gap_at = gaps.begin(); gap_at + 1 != gaps.end(); gap_at++) {
+      if ((gap_at + 1)->from - gap_at->to < (closest + 1)->from - closest->to) {
+        closest = gap_at;
+      }
+    }
+    closest->to = std::max(closest->to, (closest + 1)->to);
+    gaps.erase(closest + 1);
+  }
+}
 
 Losses& Losses::operator+=(const Losses& other) {
   ring_full += other.ring_full;
@@ -14,8 +80,81 @@ Losses& Losses::operator+=(const Losses& other) {
   return *this;
 }
 
+Losses Container::all_losses() const {
+  Losses all = earlier_losses;
+  all += losses;
+  return all;
+}
+
+std::vector<Interval> Container::observed_until(WallTime now) const {
+  std::vector<Interval> ended = observed;
+  for (Interval& interval : ended) {
+    if (interval.to == kOngoing) {
+      interval.to = ended_at != 0 ? std::min(ended_at, now) : now;
+    }
+    // The clock may be set back.
+    interval.from = to_whole_milliseconds(interval.from);
+    interval.to = std::max(interval.from, to_whole_milliseconds(interval.to));
+  }
+  return ended;
+}
+
+void Container::add_loss_window(WallTime from, WallTime to, uint64_t lost, std::string_view cause) {
+  LossWindow window{to_whole_milliseconds(from), to_whole_milliseconds(std::max(from, to)), lost, std::string(cause)};
+  // Each one that is united may reach the next.
+  const auto touches = [&](const LossWindow& other) {
+    return other.cause == window.cause && window.from <= other.to && other.from <= window.to;
+  };
+  for (auto found = std::find_if(loss_windows.begin(), loss_windows.end(), touches); found != loss_windows.end();
+       found = std::find_if(loss_windows.begin(), loss_windows.end(), touches)) {
+    window = united(window, *found);
+    loss_windows.erase(found);
+  }
+  const auto place = std::upper_bound(loss_windows.begin(), loss_windows.end(), window, is_earlier);
+  loss_windows.insert(place, std::move(window));
+  if (loss_windows.size() > kMaxIntervals) {
+    unite_closest(loss_windows);
+  }
+}
+
+void Container::go_on_from(Container&& former) {
+  former.files.set_max_files(files.max_files());
+  for (const AccessStore::Entry& entry : files.entries()) {
+    const AccessStore::Use use = files.use_of(entry);
+    AccessStore::Added added = former.files.add(use);
+    if (added.first_found) {
+      former.discovery.add(use.first_seen);
+    }
+    if (added.outcome == AccessStore::Outcome::kOverLimit) {
+      losses.files_over_limit++;
+    }
+  }
+  files = std::move(former.files);
+  discovery = std::move(former.discovery);
+
+  observed.insert(observed.begin(), former.observed.begin(), former.observed.end());
+  while (observed.size() > kMaxIntervals) {
+    // Neither the first nor the last: when it began and ended.
+    const auto shortest = std::min_element(observed.begin() + 1, observed.end() - 1,
+                                           [](Interval a, Interval b) { return a.to - a.from < b.to - b.from; });
+    observed.erase(shortest);
+  }
+  for (const LossWindow& window : std::exchange(loss_windows, std::move(former.loss_windows))) {
+    add_loss_window(window.from, window.to, window.lost, window.cause);
+  }
+  earlier_events += former.all_events();
+  earlier_losses += former.all_losses();
+  if (unresolved.empty()) {
+    unresolved = std::move(former.unresolved);
+  }
+  counts_are_lower_bounds = counts_are_lower_bounds || former.counts_are_lower_bounds;
+  // It stands in the former report.
+  only_if_used = false;
+}
+
 Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::string cgroup_path,
                                    const snoop_target& target) {
+  const WallTime now = wall_now();
   Container container{.name = std::move(name),
                       .image = {},
                       .image_digest = {},
@@ -23,12 +162,18 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
                       .cgroup_path = std::move(cgroup_path),
                       .target = target.id,
                       .slot = target.slot,
-                      .observed_from = wall_now(),
+                      .observed = {{now, kOngoing}},
                       .ended_at = 0,
                       .only_if_used = false,
                       .total_events = 0,
                       .losses = {},
                       .base_unknown_here = 0,
+                      .earlier_events = 0,
+                      .earlier_losses = {},
+                      .loss_windows = {},
+                      .unresolved = {},
+                      .counts_are_lower_bounds = false,
+                      .discovery = Discovery(now),
                       .files = AccessStore(options_.max_files)};
   by_target_[target.id] = containers_.size();
   containers_.push_back(std::move(container));
@@ -54,30 +199,46 @@ void Recorder::remove(uint32_t target) {
   containers_.pop_back();
 }
 
-void Recorder::add(const Access& access) {
+std::optional<uint32_t> Recorder::add(const Access& access) {
   Container* container = find(access.target);
   if (container == nullptr) {
-    return;
+    return std::nullopt;
   }
   if (access.base_unknown) {
     container->base_unknown_here++;
   }
-  std::string_view path = access.path;
-  if (is_excluded(path, options_.exclude)) {
+  AccessStore::Use use{.path = access.path,
+                       .resolved = access.resolved,
+                       .seen = access.seen,
+                       .first_seen = access.time,
+                       .last_seen = access.time,
+                       .count = is_counted(access.seen) ? 1U : 0U,
+                       .origin = access.origin,
+                       .mount = access.mount};
+  if (is_excluded(use.path, options_.exclude)) {
     // What is left out may lead to what is not: /proc/self/root/etc/passwd.
-    path = access.resolved;
-    if (path.empty() || is_excluded(path, options_.exclude)) {
-      return;
+    use.path = access.resolved;
+    if (use.path.empty() || is_excluded(use.path, options_.exclude)) {
+      return std::nullopt;
     }
   }
-  AccessStore::Added added = container->files.add(path, access.resolved, access.seen);
-  if (added == AccessStore::Added::kOtherFile && !is_excluded(access.resolved, options_.exclude)) {
+  const auto add_to_list = [&] {
+    const AccessStore::Added added = container->files.add(use);
+    if (added.first_found) {
+      container->discovery.add(access.time);
+    }
+    if (added.outcome == AccessStore::Outcome::kOverLimit) {
+      container->losses.files_over_limit++;
+    }
+    return added;
+  };
+  const AccessStore::Added added = add_to_list();
+  if (added.outcome == AccessStore::Outcome::kOtherFile && !is_excluded(access.resolved, options_.exclude)) {
     // One path, now another file: the second stands under its own name.
-    added = container->files.add(access.resolved, access.resolved, access.seen);
+    use.path = access.resolved;
+    add_to_list();
   }
-  if (added == AccessStore::Added::kOverLimit) {
-    container->losses.files_over_limit++;
-  }
+  return added.index == AccessStore::kNoIndex ? std::nullopt : std::optional(added.index);
 }
 
 }  // namespace snoop

@@ -3,15 +3,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
-#include <span>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "event.h"
 #include "pipeline/access.h"
 #include "pipeline/access_store.h"
+#include "pipeline/discovery.h"
 
 namespace snoop {
 
@@ -29,6 +32,29 @@ struct Losses {
   Losses& operator+=(const Losses& other);
 };
 
+/// A stretch of time.
+struct Interval {
+  WallTime from = 0;
+  WallTime to = 0;
+};
+/// The end of what goes on.
+inline constexpr WallTime kOngoing = std::numeric_limits<WallTime>::max();
+
+/// A stretch of time in which accesses were lost.
+struct LossWindow {
+  WallTime from = 0;
+  WallTime to = 0;
+  uint64_t lost = 0;
+  /// Name of a member of Losses, or another word of the same form.
+  std::string cause;
+};
+
+/// Most intervals and windows of one list. What is too much is united, so that
+/// rather too little counts as observed than too much.
+inline constexpr size_t kMaxIntervals = 1000;
+/// Unites the two gaps that lie closest to each other if there are too many.
+void add_gap(std::vector<Interval>& gaps, Interval gap);
+
 /// A target and what it used.
 struct Container {
   std::string name;
@@ -36,21 +62,43 @@ struct Container {
   std::string image_digest;
   uint64_t cgroup_id = 0;
   std::string cgroup_path;
+  /// 0: of an earlier run, and not found again.
   uint32_t target = 0;
   uint32_t slot = 0;
-  WallTime observed_from = 0;
-  /// When its cgroup was removed; 0: not yet.
+  /// One for each run of snoop; the last one goes on (kOngoing) while it lives.
+  std::vector<Interval> observed;
+  /// When its cgroup went; 0: it is there.
   WallTime ended_at = 0;
   /// Nobody asked for it by name: reported only if it used anything.
   bool only_if_used = false;
 
-  /// Read from the kernel side by whoever reports.
+  /// Read from the kernel side by whoever reports: of this run.
   uint64_t total_events = 0;
   Losses losses;
   /// Paths that user space could not make absolute; part of losses.base_unknown.
   uint64_t base_unknown_here = 0;
+  /// The same of the runs before.
+  uint64_t earlier_events = 0;
+  Losses earlier_losses;
+  std::vector<LossWindow> loss_windows;
 
+  /// Why its root directory could not be reached; empty: it could.
+  std::string unresolved;
+  /// Accesses may be missing in the counts of the files.
+  bool counts_are_lower_bounds = false;
+
+  Discovery discovery;
   AccessStore files;
+
+  [[nodiscard]] uint64_t all_events() const { return earlier_events + total_events; }
+  [[nodiscard]] Losses all_losses() const;
+  /// The intervals as they are at this time, each ended.
+  [[nodiscard]] std::vector<Interval> observed_until(WallTime now) const;
+
+  /// Windows of one cause that touch become one.
+  void add_loss_window(WallTime from, WallTime to, uint64_t lost, std::string_view cause);
+  /// Takes over what an earlier run saw of the same container.
+  void go_on_from(Container&& former);
 };
 
 struct RecorderOptions {
@@ -71,7 +119,9 @@ class Recorder {
   /// Forgets the container of a target. No Container& stays valid.
   void remove(uint32_t target);
 
-  void add(const Access& access);
+  /// The index of the entry of the path, in the container's files; nothing
+  /// where it is not kept.
+  std::optional<uint32_t> add(const Access& access);
 
   [[nodiscard]] std::vector<Container>& containers() { return containers_; }
 

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/resume.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <utility>
+
+#include "base/text.h"
+#include "base/unique_fd.h"
+
+namespace snoop {
+
+namespace {
+
+/// The first line of a file if it is an id: hexadecimal digits and dashes.
+std::string read_id(const char* path) {
+  std::ifstream file(path);
+  std::string id;
+  std::getline(file, id);
+  const bool is_id = id.size() >= 32 && id.size() <= 36 &&
+                     id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+  return is_id ? id : std::string();
+}
+
+/// "2026-11-25T10:00:00Z" to "20261125T100000Z".
+std::string compact(std::string time) {
+  std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
+  return time;
+}
+
+/// 0, or why `from` could not become `to`; EEXIST: there is one.
+int rename_to_new(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+    return 0;
+  }
+  if (errno != EINVAL && errno != ENOSYS) {
+    return errno;
+  }
+  // A file system that cannot: a link never replaces anything either.
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0) != 0) {
+    return errno;
+  }
+  return ::unlink(from.c_str()) == 0 ? 0 : errno;
+}
+
+void sync_directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd) {
+    ::fsync(fd.get());
+  }
+}
+
+/// Why it is not a report of this machine; empty: it is.
+std::string difference(const ReportHeader& former) {
+  ReportHeader here;
+  name_host(here);
+  if (former.hostname != here.hostname) {
+    return fmt::format("it is of another host, {}", former.hostname);
+  }
+  if (former.machine_id != here.machine_id) {
+    return "it is of another machine of the same name";
+  }
+  return {};
+}
+
+Result<ReportContents> read_file(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) {
+    return fail(errno, "it cannot be opened");
+  }
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fdopen(fd.get(), "r"), &std::fclose);
+  if (!stream) {
+    return fail(errno, "it cannot be read");
+  }
+  [[maybe_unused]] const int owned_by_stream = fd.release();
+  Result<ReportContents> contents = read_report(stream.get());
+  if (contents) {
+    if (const std::string why = difference(contents->header); !why.empty()) {
+      return fail(0, why);
+    }
+  }
+  return contents;
+}
+
+/// A container is known by where its cgroup is, and by its image. Where the path
+/// was lost there is the cgroup's number, which means something until the next boot.
+bool is_same(const Container& former, const Container& container, bool same_boot) {
+  if (former.image != container.image || former.image_digest != container.image_digest ||
+      former.cgroup_path != container.cgroup_path) {
+    return false;
+  }
+  return !container.cgroup_path.empty() || (same_boot && former.cgroup_id == container.cgroup_id);
+}
+
+}  // namespace
+
+void name_host(ReportHeader& header) {
+  utsname system = {};
+  ::uname(&system);
+  header.hostname = system.nodename;
+  header.kernel = system.release;
+  header.arch = system.machine;
+  header.machine_id = read_id("/etc/machine-id");
+  header.boot_id = read_id("/proc/sys/kernel/random/boot_id");
+}
+
+Result<std::string> keep_aside(const std::string& path) {
+  const std::string base = fmt::format("{}.kept-{}", path, compact(rfc3339_seconds(wall_now())));
+  std::string kept = base;
+  int code = rename_to_new(path, kept);
+  for (int number = 2; code == EEXIST && number < 1000; number++) {
+    kept = fmt::format("{}-{}", base, number);
+    code = rename_to_new(path, kept);
+  }
+  if (code != 0) {
+    return fail(code, fmt::format("cannot keep {} aside as {}", path, kept),
+                "move it away, or name another file with --report: snoop overwrites no report that it cannot go on from");
+  }
+  sync_directory_of(path);
+  return kept;
+}
+
+Result<std::optional<ReportContents>> take_up_report(const Options& options) {
+  std::optional<ReportContents> nothing;
+  const std::string& path = options.report;
+  struct stat info = {};
+  // What is no file is not replaced by a report anyway (atomic_file.h).
+  if (path == "-" || ::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return nothing;
+  }
+  std::string why = "--fresh";
+  if (!options.fresh) {
+    Result<ReportContents> former = read_file(path);
+    if (former) {
+      spdlog::info("going on from the report of {} run{} in {}, last written at {}", former->header.runs,
+                   former->header.runs == 1 ? "" : "s", printable(path), rfc3339(former->header.updated_at));
+      return std::optional(std::move(*former));
+    }
+    why = former.error().message();
+  }
+  const Result<std::string> kept = keep_aside(path);
+  if (!kept) {
+    return fail(kept.error(), fmt::format("not going on from {}: {}", path, why));
+  }
+  const std::string line = fmt::format("not going on from {}: {}; kept as {}", path, why, *kept);
+  if (options.fresh) {
+    spdlog::info("{}", printable(line));
+  } else {
+    spdlog::warn("{}", printable(line));
+  }
+  return nothing;
+}
+
+void mark_ended(ReportContents& former, const CgroupTree& tree, const std::string& boot_id) {
+  const bool same_boot = !boot_id.empty() && former.header.boot_id == boot_id;
+  for (Container& container : former.containers) {
+    const Result<Cgroup> cgroup = tree.at(container.cgroup_path);
+    const bool is_there = same_boot && !container.cgroup_path.empty() && cgroup && cgroup->id == container.cgroup_id;
+    if (container.ended_at == 0 && !is_there) {
+      container.ended_at = container.observed.back().to;
+    }
+  }
+}
+
+void go_on_from(ReportContents& former, Container& container, const std::string& boot_id) {
+  const bool same_boot = !boot_id.empty() && former.header.boot_id == boot_id;
+  // The very cgroup; else the one that was seen last.
+  const auto rank = [&](const Container& one) {
+    return std::pair(same_boot && one.cgroup_id == container.cgroup_id, one.observed.back().to);
+  };
+  auto best = former.containers.end();
+  for (auto one = former.containers.begin(); one != former.containers.end(); one++) {
+    if (is_same(*one, container, same_boot) && (best == former.containers.end() || rank(*best) < rank(*one))) {
+      best = one;
+    }
+  }
+  if (best != former.containers.end()) {
+    container.go_on_from(std::move(*best));
+    former.containers.erase(best);
+  }
+}
+
+void add_former(const ReportHeader& former, ReportHeader& header) {
+  header.runs += former.runs;
+  header.gaps = former.gaps;
+  // The clock may be set back.
+  add_gap(header.gaps, {former.updated_at, std::max(former.updated_at, to_whole_milliseconds(header.started_at))});
+  header.started_at = former.started_at;
+  for (const std::string& one : former.not_seen) {
+    if (std::find(header.not_seen.begin(), header.not_seen.end(), one) == header.not_seen.end()) {
+      header.not_seen.push_back(one);
+    }
+  }
+  header.undecodable += former.undecodable;
+  header.skipped_runs += former.skipped_runs;
+  header.targets_over_limit += former.targets_over_limit;
+}
+
+}  // namespace snoop
