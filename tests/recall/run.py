@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -137,13 +138,15 @@ def attempt(case, action):
 def run_cases(cases, top, start_tracer):
     """Prepares all, starts the tracer, runs one after the other. The tracer's result is what it says about them.
 
-    `start_tracer(cases)` returns (settle, stop): settle() waits until it has seen all that happened before."""
+    `start_tracer(cases)` returns (settle, stop, close): settle() waits until it has seen all that happened before;
+    stop() gives the result; close() comes last, whatever happened."""
+    close = None
     try:
         for case in cases:
             attempt(case, lambda: case.prepare(top))
             if case.when == "before":
                 attempt(case, case.start)
-        settle, stop = start_tracer([case for case in cases if case.error is None])
+        settle, stop, close = start_tracer([case for case in cases if case.error is None])
         for case in cases:
             if case.when != "before":
                 attempt(case, case.start)
@@ -153,6 +156,8 @@ def run_cases(cases, top, start_tracer):
             attempt(case, case.finish)
         return stop()
     finally:
+        if close:
+            close()
         for case in cases:
             case.close()
 
@@ -231,16 +236,21 @@ def with_snoop(cases, top):
             recorder.close()
             raise
 
-        def stop():
-            try:
-                return recorder.final_report()
-            finally:
-                recorder.close()
+        # Whether the report follows its schema is for the e2e tests.
+        def settle():
+            before = recorder.version()
+            recorder.send(signal.SIGUSR1)
+            recorder.wait_for(lambda: recorder.version() != before, "a report after SIGUSR1")
 
-        return recorder.fresh_report, stop
+        def stop():
+            if recorder.stop() != 0:
+                raise SystemExit(f"snoop failed:\n{recorder.log}")
+            return json.loads(recorder.report_path.read_bytes())
+
+        return settle, stop, recorder.close
 
     report = run_cases(cases, top, start)
-    containers = {container["cgroup_id"]: container for container in report.containers}
+    containers = {container["cgroup_id"]: container for container in report["containers"]}
     names = {container["cgroup_path"].rsplit("/", 1)[-1]: container for container in containers.values()}
     rows = []
     for case in cases:
@@ -294,16 +304,25 @@ def with_bpftrace(cases, top):
                 raise SystemExit(f"bpftrace ended: {output.read_text(errors='replace')}")
             return b"READY" in output.read_bytes()
 
-        harness.wait_for(ready_or_dead, "bpftrace to be ready", 60)
+        def close():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            log.close()
+
+        try:
+            harness.wait_for(ready_or_dead, "bpftrace to be ready", 60)
+        except BaseException:
+            close()
+            raise
 
         def stop():
             time.sleep(1)  # it has no way to say that it has printed all
             process.terminate()
             process.wait(60)
-            log.close()
             return output.read_bytes()
 
-        return (lambda: None), stop
+        return (lambda: None), stop, close
 
     output = run_cases(cases, top, start)
     seen = collections.defaultdict(set)
