@@ -71,7 +71,8 @@ static void chain(void) {
 static void chain_too_long(void) {
   char name[16];
   if (open("l41", O_RDONLY) >= 0 || errno != ELOOP) must(-1, "l41");
-  used("open", "other", "l41");
+  walked("l41"); /* which hides the open in its entry */
+  may("open", "other", "l41");
   for (int i = 1; i <= 41; i++) {
     snprintf(name, sizeof(name), "l%d", i);
     may("symlink", "any", name);
@@ -85,8 +86,8 @@ static void loop_links(void) {
 
 static void loop(void) {
   if (open("a", O_RDONLY) >= 0 || errno != ELOOP) must(-1, "a");
-  used("open", "other", "a");
-  may("symlink", "any", "a");
+  walked("a");
+  may("open", "other", "a");
   may("symlink", "any", "b");
 }
 
