@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Short names for the usual work; CMakePresets.json has the rest.
-.PHONY: help build test demo install deps format lint clean
+.PHONY: help build test recall demo install deps format lint clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -20,6 +20,14 @@ test: deps ## Installs, builds with sanitizers, and runs every test that can run
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS)
 	ctest --preset dev
+
+# The table first; what was missed fails it after the comparison with strace is done.
+recall: deps ## Builds, and prints what of over a hundred awkward cases the report has (as root)
+	cmake --preset release -DBUILD_TESTING=ON
+	cmake --build --preset release -j $(JOBS) --target snoop recall_programs
+	@export SOURCE_DIR=$(CURDIR) SNOOP=$(CURDIR)/build/release/snoop && \
+	  RECALL_PROGRAMS=$(CURDIR)/build/release/tests/recall /usr/bin/python3 -B tests/recall/run.py $(RECALL); \
+	  cases=$$?; /usr/bin/python3 -B tests/recall/programs_test.py && exit $$cases
 
 demo: build ## Installs, builds, and shows what a small workload uses (as root)
 	@scripts/demo.sh build/release/snoop
