@@ -483,7 +483,11 @@ void Session::on_file(const Record& record) {
   Access answer;
   set_origin(answer, record);
   const AccessStore::Entry& entry = container->files.entries()[record.event.entry];
-  container->files.add({.path = entry.path(), .origin = answer.origin, .mount = answer.mount});
+  container->files.add({.path = entry.path(),
+                        .first_seen = entry.first_seen(),
+                        .last_seen = entry.last_seen(),
+                        .origin = answer.origin,
+                        .mount = answer.mount});
 }
 
 /// After each round of the reader. Where the ring buffer was full, what came then

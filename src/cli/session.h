@@ -3,8 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <cstdio>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>

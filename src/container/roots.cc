@@ -33,9 +33,8 @@ void Roots::hold_own() {
 
 Roots::Held* Roots::hold(uint64_t identity, UniqueFd root) {
   if (held_.size() >= kMostHeld) {
-    held_.erase(std::min_element(held_.begin(), held_.end(), [](const auto& a, const auto& b) {
-      return a.second.last_use < b.second.last_use;
-    }));
+    held_.erase(std::min_element(held_.begin(), held_.end(),
+                                 [](const auto& a, const auto& b) { return a.second.last_use < b.second.last_use; }));
   }
   failed_.erase(identity);
   Held& held = held_[identity];

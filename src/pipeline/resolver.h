@@ -24,9 +24,7 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   /// A root directory that a process has now and may not have for long.
-  void learn_root(const Record& record) {
-    static_cast<void>(root_of(record));
-  }
+  void learn_root(const Record& record) { static_cast<void>(root_of(record)); }
   /// A target that has ended.
   void forget_roots(uint32_t target) { roots_.forget(target); }
   void hold_own_root() { roots_.hold_own(); }

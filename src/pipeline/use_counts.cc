@@ -28,9 +28,9 @@ void UseCounts::collect(std::vector<snoop_seen> entries, Recorder& recorder, Wal
   std::sort(entries.begin(), entries.end(), [](const snoop_seen& a, const snoop_seen& b) { return a.entry < b.entry; });
   std::stable_sort(known_.begin(), known_.end(), [](const Known& a, const Known& b) { return a.number < b.number; });
   // An entry that gained a kind of access was told of again.
-  known_.erase(std::unique(known_.begin(), known_.end(),
-                           [](const Known& a, const Known& b) { return a.number == b.number; }),
-               known_.end());
+  known_.erase(
+      std::unique(known_.begin(), known_.end(), [](const Known& a, const Known& b) { return a.number == b.number; }),
+      known_.end());
 
   auto entry = entries.begin();
   const auto is_gone = [&](Known& known) {

@@ -42,12 +42,12 @@ class OriginTest : public KernelTest {
 
   /// In a mount namespace of its own, below the new root.
   static int enter() {
-    const bool good =
-        ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-        ::mount("overlay", "merged", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work") == 0 &&
-        ::mount("data", "merged/volume", nullptr, MS_BIND, nullptr) == 0 &&
-        ::mount("data/single", "merged/single", nullptr, MS_BIND, nullptr) == 0 &&
-        ::mount("proc", "merged/proc", "proc", 0, nullptr) == 0 && ::chroot("merged") == 0 && ::chdir("/") == 0;
+    const bool good = ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                      ::mount("overlay", "merged", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work") == 0 &&
+                      ::mount("data", "merged/volume", nullptr, MS_BIND, nullptr) == 0 &&
+                      ::mount("data/single", "merged/single", nullptr, MS_BIND, nullptr) == 0 &&
+                      ::mount("proc", "merged/proc", "proc", 0, nullptr) == 0 && ::chroot("merged") == 0 &&
+                      ::chdir("/") == 0;
     return good ? 0 : errno;
   }
 
@@ -66,8 +66,9 @@ TEST_F(OriginTest, OfOpenedFiles) {
     }
     const bool good = ::open("/image", O_RDONLY) >= 0 && ::open("/changed", O_RDWR) >= 0 &&
                       ::open("/appended", O_WRONLY | O_APPEND) >= 0 && ::open("/made", O_WRONLY | O_CREAT, 0644) >= 0 &&
-                      ::open("/volume/inside", O_RDONLY) >= 0 && ::open("/volume/made", O_WRONLY | O_CREAT, 0644) >= 0 &&
-                      ::open("/single", O_RDONLY) >= 0 && ::open("/proc/self/status", O_RDONLY) >= 0;
+                      ::open("/volume/inside", O_RDONLY) >= 0 &&
+                      ::open("/volume/made", O_WRONLY | O_CREAT, 0644) >= 0 && ::open("/single", O_RDONLY) >= 0 &&
+                      ::open("/proc/self/status", O_RDONLY) >= 0;
     return good ? 0 : errno;
   });
   ASSERT_EQ(capture.last_status(), 0);
