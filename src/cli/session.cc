@@ -564,8 +564,6 @@ Container& Session::add_container(std::string name, const Cgroup& cgroup, const 
   Container& container = recorder_.add_container(std::move(name), cgroup.id, cgroup.path, target);
   container.image = options_.image;
   container.image_digest = options_.image_digest;
-  // Only first sights come here; how often the others were is not read yet.
-  container.counts_are_lower_bounds = true;
   if (former_) {
     snoop::go_on_from(*former_, container, boot_id_);
   }
