@@ -71,7 +71,7 @@ int ask_file(struct bpf_raw_tracepoint_args *ctx)
     return 0; /* moved away meanwhile */
   scratch->event.mount_at = mount_at;
   describe_file(scratch);
-  output(scratch, 0, offset);
+  output(scratch, 0, offset, 0);
   return 0;
 }
 

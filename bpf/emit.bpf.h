@@ -60,7 +60,7 @@ static __always_inline __u64 wakeup_flags(__u32 size)
   return BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline bool output(struct scratch *scratch, __u32 base_len, __u32 resolved_len)
+static __always_inline bool output(struct scratch *scratch, __u32 base_len, __u32 resolved_len, __u64 wakeup)
 {
   struct snoop_event *event = &scratch->event;
   __u32 size = sizeof(*event) + event->path_len + base_len + resolved_len;
@@ -71,7 +71,7 @@ static __always_inline bool output(struct scratch *scratch, __u32 base_len, __u3
   event->time_ns = bpf_ktime_get_boot_ns();
   event->base_len = base_len;
   event->resolved_len = resolved_len;
-  return bpf_ringbuf_output(&events, event, size, wakeup_flags(size)) == 0;
+  return bpf_ringbuf_output(&events, event, size, wakeup ? wakeup : wakeup_flags(size)) == 0;
 }
 
 /* A number for a directory that no other has while this one exists. Addresses of
@@ -88,34 +88,6 @@ static __always_inline __u64 directory_identity(const struct place *place)
   mix(&key, dentry);
   mix(&key, mnt);
   return key.hash[0] ^ key.hash[1];
-}
-
-/* Tells user space of a root directory that it has not heard of, and wakes it:
- * the process may end soon, and its root with it. */
-static __always_inline void announce_root(struct scratch *scratch)
-{
-  struct snoop_event *event = &scratch->event;
-  struct root_key key = {.root = directory_identity(&scratch->access.root), .target = event->target};
-  struct snoop_event *record;
-  __u8 told = 1;
-
-  event->root = key.root;
-  if (!key.root || bpf_map_lookup_elem(&known_roots, &key))
-    return;
-  record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
-  if (!record)
-    return;
-  __builtin_memset(record, 0, sizeof(*record));
-  record->size = sizeof(*record);
-  record->type = SNOOP_EVENT_ROOT;
-  record->time_ns = bpf_ktime_get_boot_ns();
-  record->cgroup_id = event->cgroup_id;
-  record->target = event->target;
-  record->pid = event->pid;
-  record->tid = event->tid;
-  record->root = event->root;
-  bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
-  bpf_map_update_elem(&known_roots, &key, &told, BPF_ANY);
 }
 
 /*
@@ -148,6 +120,42 @@ static __always_inline void describe_file(struct scratch *scratch)
 
   scratch->event.fs_magic = BPF_CORE_READ(inode, i_sb, s_magic);
   scratch->event.layer = scratch->event.fs_magic == OVERLAYFS_SUPER_MAGIC ? layer_of(inode) : SNOOP_LAYER_PLAIN;
+}
+
+/*
+ * Tells user space of a root directory that it has not heard of, and wakes it: the
+ * process may end soon, and its root with it. The record has the names of the
+ * directory up to the top of the mount namespace: another process may have that
+ * as its root. What the scratch space holds of an access stays as it is.
+ */
+__noinline int announce_root(__u32 which)
+{
+  struct scratch *scratch = scratch_of(which);
+  const struct place top = {};
+  struct snoop_event *event;
+  struct root_key key = {};
+  __u32 offset;
+  __u32 mount_at;
+  __u8 told = 1;
+  __u16 type;
+
+  if (!scratch)
+    return 0;
+  event = &scratch->event;
+  key.root = directory_identity(&scratch->access.root);
+  key.target = event->target;
+  event->root = key.root;
+  if (!key.root || bpf_map_lookup_elem(&known_roots, &key))
+    return 0;
+  type = event->type;
+  offset = event->path_len;
+  walk_up(&scratch->access.root, &top, which, &offset, &mount_at);
+  event->type = SNOOP_EVENT_ROOT;
+  event->mount_at = 0;
+  if (output(scratch, offset - event->path_len, 0, BPF_RB_FORCE_WAKEUP))
+    bpf_map_update_elem(&known_roots, &key, &told, BPF_ANY);
+  event->type = type;
+  return 0;
 }
 
 /* Sends the access in `which`, if it is new. The path stands in the scratch
@@ -187,7 +195,7 @@ __noinline int emit_access(__u32 which)
     }
   }
 
-  announce_root(scratch);
+  announce_root(which);
   offset = scratch->event.path_len;
   scratch->event.mount_at = 0;
   if (access->base_names) {
@@ -240,7 +248,7 @@ __noinline int emit_access(__u32 which)
   scratch->event.entry = 0;
   if (!access->uncached)
     scratch->event.entry = seen ? seen->entry : __sync_fetch_and_add(&next_entry, 1);
-  if (!output(scratch, base_len, resolved_len)) {
+  if (!output(scratch, base_len, resolved_len, 0)) {
     /* Not remembered: the next use of this path tries again. */
     stats->ring_full++;
     __sync_fetch_and_add(&global_stats.ring_full, 1);

@@ -51,7 +51,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     return 0;
   scratch->event.type = SNOOP_EVENT_CGROUP;
   if (read_kernel_path(scratch, path))
-    output(scratch, 0, 0);
+    output(scratch, 0, 0, 0);
   return 0;
 }
 

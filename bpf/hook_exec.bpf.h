@@ -89,7 +89,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   remember_cwd(fs);
   place_of_root(&scratch->access.root, fs);
   image = bprm->file;
-  announce_root(scratch);
+  set_path_len(scratch, 0);
+  announce_root(SCRATCH_EXEC);
   is_script = bprm->interp != bprm->filename;
   fdpath = bprm->fdpath;
 

@@ -217,7 +217,8 @@ static __always_inline void learn_root(struct fs_struct *fs, const struct snoop_
   if (!scratch)
     return;
   place_of_root(&scratch->access.root, fs);
-  announce_root(scratch);
+  set_path_len(scratch, 0);
+  announce_root(SCRATCH_FILE);
 }
 
 static __always_inline __s32 dirfd_arg(const struct pt_regs *regs, int abi, __u8 arg)

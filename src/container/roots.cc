@@ -18,20 +18,19 @@ namespace {
 constexpr size_t kMostHeld = 512;
 constexpr size_t kMostFailed = 4096;
 
-UniqueFd open_root_of(const std::string& process) {
-  return UniqueFd(::open(("/proc/" + process + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-}
+/// Rounds of the reader for which a mount namespace is held on to after a use.
+constexpr int kBatchesHeld = 2;
 
 }  // namespace
 
 void Roots::hold_own() {
   UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (const uint64_t identity = root ? describe_(root.get()).identity : 0; identity != 0) {
-    hold(identity, std::move(root))->is_own = true;
+    hold(identity, std::move(root), UniqueFd())->is_own = true;
   }
 }
 
-Roots::Held* Roots::hold(uint64_t identity, UniqueFd root) {
+Roots::Held* Roots::hold(uint64_t identity, UniqueFd root, UniqueFd mounts) {
   if (held_.size() >= kMostHeld) {
     held_.erase(std::min_element(held_.begin(), held_.end(),
                                  [](const auto& a, const auto& b) { return a.second.last_use < b.second.last_use; }));
@@ -39,28 +38,34 @@ Roots::Held* Roots::hold(uint64_t identity, UniqueFd root) {
   failed_.erase(identity);
   Held& held = held_[identity];
   held.walker = std::make_unique<RootWalker>(std::move(root), [this](int fd) { return describe_(fd).magic; });
+  held.mounts = std::move(mounts);
   held.last_use = ++uses_;
   return &held;
 }
 
 Roots::Held* Roots::try_process(uint64_t identity, pid_t pid) {
-  UniqueFd root = open_root_of(std::to_string(pid));
+  const std::string process = "/proc/" + std::to_string(pid);
+  // First what keeps the rest in place.
+  UniqueFd mounts(::open((process + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd root(::open((process + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   // The process may have another root by now, or the id another process.
-  return root && describe_(root.get()).identity == identity ? hold(identity, std::move(root)) : nullptr;
+  return root && describe_(root.get()).identity == identity ? hold(identity, std::move(root), std::move(mounts))
+                                                            : nullptr;
 }
 
-RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid) {
+RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid, const std::string& path) {
   const auto found = identity == 0 ? held_.end() : held_.find(identity);
-  Held* held = found != held_.end() ? &found->second : look(identity, pid);
+  Held* held = found != held_.end() ? &found->second : look(identity, pid, path);
   if (held == nullptr) {
     return nullptr;
   }
   held->last_use = ++uses_;
+  held->batches_since_use = 0;
   held->targets.insert(target);
   return held->walker.get();
 }
 
-Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
+Roots::Held* Roots::look(uint64_t identity, pid_t pid, const std::string& path) {
   if (identity == 0) {
     return nullptr;
   }
@@ -72,6 +77,13 @@ Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
     failed.last_pid = pid;
     if (Held* held = try_process(identity, pid)) {
       return held;
+    }
+  }
+  // A chroot of a process that is gone lies below a root that is held.
+  for (auto& [number, held] : held_) {
+    UniqueFd root = path.empty() ? UniqueFd() : held.walker->open(path, false);
+    if (root && describe_(root.get()).identity == identity) {
+      return hold(identity, std::move(root), UniqueFd());
     }
   }
   if (std::exchange(failed.searched, true)) {
@@ -99,6 +111,9 @@ void Roots::forget(uint32_t target) {
 void Roots::begin_batch() {
   for (auto& [identity, held] : held_) {
     held.walker->begin_batch();
+    if (held.mounts && held.batches_since_use++ >= kBatchesHeld) {
+      held.mounts.reset();
+    }
   }
 }
 

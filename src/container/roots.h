@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 
 #include "base/unique_fd.h"
 #include "container/root_walk.h"
@@ -34,8 +35,9 @@ class Roots {
   void hold_own();
   /// The root with that number, opened now if it is not held: by way of `pid`,
   /// or else of any process that has it. nullptr: there is none to be seen. It is
-  /// held for the target until forget().
-  [[nodiscard]] RootWalker* find(uint64_t identity, uint32_t target, pid_t pid);
+  /// held for the target until forget(). `path`: where it lies below the top of its
+  /// mount namespace, which may be a root that is held; empty: not known.
+  [[nodiscard]] RootWalker* find(uint64_t identity, uint32_t target, pid_t pid, const std::string& path = {});
   /// The target has ended: what was held for it alone is let go.
   void forget(uint32_t target);
   /// Directories may have changed since the last one.
@@ -44,6 +46,10 @@ class Roots {
  private:
   struct Held {
     std::unique_ptr<RootWalker> walker;
+    /// Its mount namespace: what is mounted below the root goes with the last
+    /// process there. Held for a moment only, since it keeps all those mounts busy.
+    UniqueFd mounts;
+    int batches_since_use = 0;
     uint64_t last_use = 0;
     std::set<uint32_t> targets;
     bool is_own = false;
@@ -53,9 +59,9 @@ class Roots {
     bool searched = false;
   };
 
-  Held* look(uint64_t identity, pid_t pid);
+  Held* look(uint64_t identity, pid_t pid, const std::string& path);
   Held* try_process(uint64_t identity, pid_t pid);
-  Held* hold(uint64_t identity, UniqueFd root);
+  Held* hold(uint64_t identity, UniqueFd root, UniqueFd mounts);
 
   Describe describe_;
   bool pids_are_ours_;

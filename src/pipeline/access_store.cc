@@ -29,6 +29,8 @@ uint32_t sum_of(uint32_t count, uint64_t more) {
   return static_cast<uint32_t>(more > kMost - count ? kMost : count + more);
 }
 
+constexpr uint64_t kWalkedLink = 1ULL << SNOOP_KIND_SYMLINK << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK);
+
 }  // namespace
 
 std::string_view origin_name(FileOrigin origin) {
@@ -50,13 +52,19 @@ AccessStore::Added AccessStore::add(const Use& use) {
     Entry& entry = entries_[index];
     if (entry.path() == use.path) {
       Added added{Outcome::kMerged, index, !entry.is_found() && is_found_in(use.seen)};
+      // What a link names is one step of the way; where a use of it led is the end.
+      const bool is_step = use.seen == kWalkedLink;
+      const bool was_step = entry.seen_ == kWalkedLink;
       entry.seen_ |= use.seen;
       entry.first_seen_s_ = std::min(entry.first_seen_s_, seconds_of(use.first_seen));
       entry.last_seen_s_ = std::max(entry.last_seen_s_, seconds_of(use.last_seen));
       entry.count_ = sum_of(entry.count_, use.count);
       set_origin(entry, use);
       if (!use.resolved.empty() && entry.resolved() != use.resolved) {
-        if (entry.resolved_size_ != 0) {
+        if (is_step && entry.resolved_size_ != 0) {
+          return added;
+        }
+        if (entry.resolved_size_ != 0 && !was_step) {
           added.outcome = Outcome::kOtherFile;
         } else {
           set_resolved(entry, use.resolved);

@@ -7,6 +7,7 @@
 
 #include "container/roots.h"
 #include "pipeline/access.h"
+#include "pipeline/path.h"
 #include "probe/record.h"
 
 namespace snoop {
