@@ -64,6 +64,8 @@ enum snoop_event_flag {
   SNOOP_FLAG_NAMELESS = 1 << 5,
   /* The call was on the last component itself, also where that is a link. */
   SNOOP_FLAG_NOFOLLOW = 1 << 6,
+  /* The program is a script: another one runs it. */
+  SNOOP_FLAG_SCRIPT = 1 << 7,
 };
 
 /* Longest path that a system call takes, with its NUL (PATH_MAX). */

@@ -96,7 +96,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
   count_event(scratch);
   scratch->event.seen = KIND(EXEC);
-  if (!is_script)
+  if (is_script)
+    scratch->event.flags |= SNOOP_FLAG_SCRIPT;
+  else
     set_file(scratch, image);
   if (fdpath) {
     if (read_fd_path(scratch, fdpath, is_script))

@@ -93,10 +93,11 @@ __noinline int on_path(__u32 which, __u32 op)
       place_of_cwd(&access->base, fs);
       scratch->event.flags |= SNOOP_FLAG_RELATIVE;
     }
-    if (op == SNOOP_OP_CHROOT && scratch->event.result == 0) {
-      access->root.dentry = NULL;
-      access->root.mnt = NULL;
-    }
+  }
+  if (op == SNOOP_OP_CHROOT && scratch->event.result == 0) {
+    /* The root that the path was meant for is not known any more. */
+    access->root.dentry = NULL;
+    access->root.mnt = NULL;
   }
   return emit_access(which);
 }

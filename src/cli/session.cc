@@ -52,6 +52,9 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
     not_seen_.emplace_back("io_uring requests with the path of a socket");
   }
   not_seen_.emplace_back("x32 system calls");
+  if (options.command != Command::kTrace) {
+    not_seen_.emplace_back("symbolic links that were gone, or out of reach, before snoop could look at them");
+  }
   for (uint32_t slot = 0; slot < Probe::max_targets(); slot++) {
     free_slots_.push_back(slot);
   }
@@ -449,30 +452,31 @@ void Session::on_access(const Record& record) {
     spdlog::info("{}: links on the way are not known for some paths: {}", printable(container.name),
                  container.unresolved);
   }
-  keep(record, resolved->access);
+  if (const std::optional<uint32_t> index = keep(record, resolved->access)) {
+    use_counts_.learn(record.event.entry, record.event.target, *index);
+  }
   for (const Access& link : resolved->links) {
     keep(record, link);
   }
 }
 
-void Session::keep(const Record& record, const Access& access) {
+std::optional<uint32_t> Session::keep(const Record& record, const Access& access) {
+  const Container* container = recorder_.find(access.target);
+  const size_t known = container == nullptr ? 0 : container->files.size();
   const std::optional<uint32_t> index = recorder_.add(access);
   if (!index) {
-    return;
+    return std::nullopt;
   }
-  const bool is_link = kinds_with(access.seen, SNOOP_OUTCOME_OK) == 1U << SNOOP_KIND_SYMLINK;
-  if (!is_link) {
-    use_counts_.learn(record.event.entry, access.target, *index);
-  }
-  // A call that gives no file does not tell where it comes from.
-  const Container* container = recorder_.find(access.target);
-  const bool found = kinds_with(access.seen, SNOOP_OUTCOME_OK) != 0;
-  if (found && record.event.fs_magic == 0 && container->files.entries()[*index].origin() == FileOrigin::kUnknown) {
+  // A call that gives no file does not tell where it comes from, nor does a link.
+  const bool is_asked = kinds_with(access.seen, SNOOP_OUTCOME_OK) != 0 && record.event.fs_magic == 0;
+  const bool is_new_link = access.seen != record.event.seen && *index >= known;
+  if ((is_asked || is_new_link) && container->files.entries()[*index].origin() == FileOrigin::kUnknown) {
     const Resolver::Opened opened = resolver_.open(record, access);
     if (opened.file) {
       probe_.ask_file(opened.file.get(), opened.root_fd, access.target, *index);
     }
   }
+  return index;
 }
 
 void Session::on_file(const Record& record) {

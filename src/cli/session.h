@@ -84,7 +84,7 @@ class Session {
   void on_bytes(std::span<const std::byte> bytes);
   void on_access(const Record& record);
   void on_file(const Record& record);
-  void keep(const Record& record, const Access& access);
+  std::optional<uint32_t> keep(const Record& record, const Access& access);
   void on_round();
   bool note_ring_losses();
   void collect_uses();

@@ -3,6 +3,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 
 #include "container/elf_interpreter.h"
 #include "pipeline/path.h"
@@ -25,15 +29,34 @@ bool has_parent(std::string_view path) {
   return false;
 }
 
-/// The name that an executable asks for its loader by; empty: it cannot be had.
-std::string asked_loader(int root_fd, const std::string& executable) {
-  const Result<int> opened = open_in_root(root_fd, executable, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!opened) {
+/// Opens a regular file for reading; nothing else, since that might wait.
+UniqueFd open_file(int root_fd, const std::string& path) {
+  const Result<int> opened = open_in_root(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  UniqueFd fd(opened ? *opened : -1);
+  struct stat info = {};
+  if (fd && (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))) {
+    fd.reset();
+  }
+  return fd;
+}
+
+/// The interpreter that a script names (fs/binfmt_script.c); empty: it is no script.
+std::string named_interpreter(int fd) {
+  std::array<char, 256> start = {};
+  const ssize_t length = ::pread(fd, start.data(), start.size(), 0);
+  std::string_view line(start.data(), static_cast<size_t>(std::max<ssize_t>(length, 0)));
+  if (!line.starts_with("#!")) {
     return {};
   }
-  const UniqueFd fd(*opened);
-  struct stat info = {};
-  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+  line = line.substr(2, line.find('\n') - 2);
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  return std::string(line.substr(0, line.find_first_of(std::string_view(" \t\0", 3))));
+}
+
+/// The name that an executable asks for its loader by; empty: it cannot be had.
+std::string asked_loader(int root_fd, const std::string& executable) {
+  const UniqueFd fd = open_file(root_fd, executable);
+  if (!fd) {
     return {};
   }
   Result<std::string> name = elf_interpreter(fd.get());
@@ -69,7 +92,33 @@ std::optional<Resolver::Resolved> Resolver::resolve(const Record& record,
   if (follow_ && is_asked && !is_true && wanted(resolved.access.path)) {
     follow(record, has_base ? directory_of(record.base) : "/", asked, resolved);
   }
+  if (follow_ && record.has(SNOOP_FLAG_SCRIPT)) {
+    if (RootWalker* root = root_of(record)) {
+      add_scripts(*root, resolved);
+    }
+  }
   return resolved;
+}
+
+/// The kernel tells which program runs a script in the end, not which scripts lie
+/// between: it opens them by itself, so it takes the first lines to know them.
+void Resolver::add_scripts(RootWalker& root, Resolved& resolved) {
+  std::string script = resolved.access.path;
+  for (int depth = 0; depth < 5; depth++) {  // as many as the kernel follows (fs/exec.c)
+    const UniqueFd fd = open_file(root.root_fd(), script);
+    std::string interpreter = fd ? named_interpreter(fd.get()) : std::string();
+    if (depth > 0 && !interpreter.empty()) {
+      Access between = resolved.access;
+      between.path = script;
+      between.resolved.clear();
+      between.seen = 1ULL << SNOOP_KIND_INTERPRETER << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK);
+      resolved.links.push_back(std::move(between));
+    }
+    if (!interpreter.starts_with('/')) {
+      return;
+    }
+    script = normalise(interpreter);
+  }
 }
 
 void Resolver::follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved) {

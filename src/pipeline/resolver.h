@@ -25,7 +25,10 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   /// A root directory that a process has now and may not have for long.
-  void learn_root(const Record& record) { static_cast<void>(root_of(record)); }
+  void learn_root(const Record& record) {
+    static_cast<void>(roots_.find(record.event.root, record.event.target, static_cast<pid_t>(record.event.pid),
+                                  directory_of(record.base)));
+  }
   /// A target that has ended.
   void forget_roots(uint32_t target) { roots_.forget(target); }
   void hold_own_root() { roots_.hold_own(); }
@@ -34,7 +37,8 @@ class Resolver {
 
   struct Resolved {
     Access access;
-    /// One for each link, in the order in which they were walked.
+    /// One for each link, in the order in which they were walked; and for each
+    /// script that is the interpreter of a script.
     std::vector<Access> links;
     /// The root could not be reached: links and the truth of `..` are not known.
     bool no_root = false;
@@ -59,6 +63,7 @@ class Resolver {
   RootWalker* root_of(const Record& record) {
     return roots_.find(record.event.root, record.event.target, static_cast<pid_t>(record.event.pid));
   }
+  void add_scripts(RootWalker& root, Resolved& resolved);
   void follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved);
 
   Roots::Describe describe_;
