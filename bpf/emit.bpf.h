@@ -207,11 +207,13 @@ __noinline int emit_access(__u32 which)
   } else if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
     start = offset;
     state = walk_up(&access->base, &access->root, which, &offset, &mount_at);
-    if (state == WALK_CUT) {
+    if (scratch->event.type == SNOOP_EVENT_ELF_INTERPRETER && (state == WALK_CUT || state == WALK_DETACHED)) {
+      /* A program without a name (memfd) has a loader all the same. */
+      offset = start;
+    } else if (state == WALK_CUT) {
       stats->path_truncated++;
       return 0;
-    }
-    if (state == WALK_DETACHED) {
+    } else if (state == WALK_DETACHED) {
       if (!access->may_be_nameless)
         stats->base_unknown++;
       return 0;

@@ -10,7 +10,7 @@ packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git python3
   libgtest-dev libgmock-dev"
 if [ "${1:-}" = --test ]; then
   packages="$packages python3-jsonschema strace clang-format clang-tidy shellcheck
-    gcc musl-tools findutils tar procps util-linux mount
+    gcc musl-tools runc findutils tar procps util-linux mount
     busybox-static sqlite3 openssl perl"
 fi
 

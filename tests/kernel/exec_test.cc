@@ -2,10 +2,12 @@
 // What the kernel opens by itself to start a program.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <thread>
@@ -155,6 +157,26 @@ TEST_F(ExecTest, FromAThread) {
   });
   EXPECT_EQ(capture.last_status(), 0);
   expect_kind(accesses, path("program"), "exec");
+}
+
+TEST_F(ExecTest, LoaderOfANamelessProgram) {
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const int program = ::memfd_create("nameless", MFD_CLOEXEC);
+    const int original = ::open("/usr/bin/true", O_RDONLY | O_CLOEXEC);
+    if (::sendfile(program, original, nullptr, 1 << 24) <= 0) {
+      return errno;
+    }
+    const char* arguments[] = {"nameless", nullptr};
+    ::fexecve(program, const_cast<char* const*>(arguments), environ);
+    return errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_EQ(capture.stats().base_unknown, 0U);
+  const auto is_loader = [](const Access& access) {
+    return kinds_of(access) == std::vector<std::string>{"interpreter"};
+  };
+  EXPECT_TRUE(std::any_of(accesses.begin(), accesses.end(), is_loader));
 }
 
 }  // namespace
