@@ -18,11 +18,21 @@ def kinds(file, prefix=""):
     return ",".join(f"open:{'+'.join(modes)}" if name == "open" and modes else name for name in names)
 
 
-def line(what, count, file):
-    origin = "" if file["origin"] == "unknown" else file["origin"]
-    arrow = f" -> {shown(file['resolved'])}" if "resolved" in file else ""
-    mount = f" (on {shown(file['mount'])})" if "mount" in file else ""
-    print(f"  {what:<24} {count:>6} {origin:<7} {shown(file['path'])}{arrow}{mount}")
+class Table:
+    def __init__(self):
+        self.rows = [("ACCESS", "COUNT", "ORIGIN", "PATH -> WHERE IT LED")]
+
+    def add(self, what, file):
+        count = "" if file["access"] == ["symlink"] else str(file["count"])
+        origin = "-" if file["origin"] == "unknown" else file["origin"]
+        arrow = f" -> {shown(file['resolved'])}" if "resolved" in file else ""
+        mount = f" (on {shown(file['mount'])})" if "mount" in file else ""
+        self.rows.append((what, count, origin, f"{shown(file['path'])}{arrow}{mount}"))
+
+    def print(self):
+        what, count, origin = (max(len(row[i]) for row in self.rows) for i in range(3))
+        for row in self.rows:
+            print(f"  {row[0]:<{what}}  {row[1]:>{count}}  {row[2]:<{origin}}  {row[3]}")
 
 
 def print_container(container, everything):
@@ -43,18 +53,18 @@ def print_container(container, everything):
     image = f" ({shown(container['image'])})" if "image" in container else ""
     print(f"{shown(container['name'])}{image}: {', '.join(parts)}")
 
-    print(f"  {'ACCESS':<24} {'COUNT':>6} {'ORIGIN':<7} PATH -> WHERE IT LED")
+    table = Table()
     for file in used:
-        line(kinds(file), file["count"], file)
+        table.add(kinds(file), file)
     for file in links:
-        line("symlink", "", file)
+        table.add("symlink", file)
     for file in denied:
-        ways = [f"{way}: {kinds(file, way + '_')}" for way in ("refused", "failed") if way in file]
-        line("; ".join(ways), file["count"], file)
+        table.add("; ".join(f"{way}: {kinds(file, way + '_')}" for way in ("refused", "failed") if way in file), file)
     for file in missing if everything else missing[:MOST_IN_VAIN]:
-        line("not there", file["count"], file)
+        table.add("not there", file)
+    table.print()
     if len(missing) > MOST_IN_VAIN and not everything:
-        print(f"  {'not there':<24} ... {len(missing) - MOST_IN_VAIN} more (--all shows them)")
+        print(f"  not there: {len(missing) - MOST_IN_VAIN} more (--all shows them)")
 
     for interval in container["observed"]:
         print(f"  watched from {interval['from']} to {interval['to']}")
@@ -88,7 +98,7 @@ def main():
     for container in report["containers"]:
         print_container(container, "--all" in sys.argv)
         print()
-    for gap in report["gaps"]:
+    for gap in report.get("gaps", []):
         print(f"nobody looked from {gap['from']} to {gap['to']}")
     for what in report["capture"]["not_seen"]:
         print(f"not seen: {shown(what)}")
