@@ -136,6 +136,13 @@ void add_report_options(CLI::App& app, Options& options, const std::string& defa
       ->check(CLI::Range(1UL, 100'000'000UL))
       ->capture_default_str()
       ->group("Report");
+  app.add_option_function<std::string>(
+         "--only", [&options](const std::string&) { options.only_image = true; },
+         "image: leave out files that are known to be none of the image: written at run time, of\n"
+         "volumes, made up by the kernel. What is not known stays")
+      ->check(CLI::IsMember({"image"}))
+      ->type_name("image")
+      ->group("Report");
   app.add_option("--container-name", options.container_name, "Name of the container, where there is one target")
       ->group("Report");
   app.add_option("--image", options.image, "Image reference of the containers")->group("Report");

@@ -43,6 +43,9 @@ struct Options {
   /// false, for tests: do it as on a kernel without iterators over tasks.
   bool iterators = true;
 
+  /// Leave out of the report what is known to be none of the image.
+  bool only_image = false;
+
   // Report.
   std::string report;
   /// Do not go on from the report that is there; keep it aside (record).

@@ -198,6 +198,7 @@ void add_former(const ReportHeader& former, ReportHeader& header) {
   // The clock may be set back.
   add_gap(header.gaps, {former.updated_at, std::max(former.updated_at, to_whole_milliseconds(header.started_at))});
   header.started_at = former.started_at;
+  header.only_image = header.only_image || former.only_image;
   for (const std::string& one : former.not_seen) {
     if (std::find(header.not_seen.begin(), header.not_seen.end(), one) == header.not_seen.end()) {
       header.not_seen.push_back(one);

@@ -662,6 +662,7 @@ ReportHeader Session::header(bool final) {
   header.tier = "tracepoint";
   header.hierarchy = tree_.hierarchy();
   header.not_seen = not_seen_;
+  header.only_image = options_.only_image;
   header.pod_name = options_.pod_name;
   header.namespace_name = options_.namespace_name;
   header.labels = options_.labels;

@@ -170,7 +170,21 @@ void put_completeness(Writer& json, const Completeness& completeness) {
   json.EndObject();
 }
 
-void put_container(Writer& json, WallTime now, const Container& container) {
+/// What is not known may be of the image.
+bool is_maybe_of_image(const AccessStore::Entry& entry) {
+  return entry.origin() == FileOrigin::kImage || entry.origin() == FileOrigin::kUnknown;
+}
+
+void put_container(Writer& json, WallTime now, const Container& container, bool only_image) {
+  const auto& entries = container.files.entries();
+  std::vector<uint32_t> order;
+  order.reserve(entries.size());
+  for (uint32_t i = 0; i < entries.size(); i++) {
+    if (!only_image || is_maybe_of_image(entries[i])) {
+      order.push_back(i);
+    }
+  }
+
   json.StartObject();
   put_bytes(json, "name", container.name);
   put_bytes_unless_empty(json, "image", container.image);
@@ -183,7 +197,7 @@ void put_container(Writer& json, WallTime now, const Container& container) {
   }
   put_bytes_unless_empty(json, "unresolved", container.unresolved);
   put_number(json, "total_events", container.all_events());
-  put_number(json, "unique_files", container.files.size());
+  put_number(json, "unique_files", order.size());
   put_key(json, "losses");
   json.StartObject();
   put_losses(json, container.all_losses());
@@ -196,11 +210,6 @@ void put_container(Writer& json, WallTime now, const Container& container) {
   put_discovery(json, container, now);
   put_completeness(json, completeness_of(container, now));
 
-  const auto& entries = container.files.entries();
-  std::vector<uint32_t> order(entries.size());
-  for (uint32_t i = 0; i < order.size(); i++) {
-    order[i] = i;
-  }
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return entries[a].path() < entries[b].path(); });
   put_key(json, "files");
   json.StartArray();
@@ -256,6 +265,10 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   put_bytes(json, "tier", header.tier);
   put_bytes_unless_empty(json, "hierarchy", header.hierarchy);
   put_list(json, "not_seen", {header.not_seen.begin(), header.not_seen.end()});
+  if (header.only_image) {
+    put_key(json, "only");
+    put_text(json, "image");
+  }
   json.EndObject();
   put_bytes_unless_empty(json, "pod_name", header.pod_name);
   put_bytes_unless_empty(json, "namespace", header.namespace_name);
@@ -288,7 +301,7 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   put_key(json, "containers");
   json.StartArray();
   for (const Container* container : sorted) {
-    put_container(json, now, *container);
+    put_container(json, now, *container, header.only_image);
   }
   json.EndArray();
   json.EndObject();

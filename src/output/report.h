@@ -29,6 +29,8 @@ struct ReportHeader {
   /// Of the cgroups: "cgroup2", or a version 1 controller.
   std::string hierarchy;
   std::vector<std::string> not_seen;
+  /// Files that are known to be none of the image are left out.
+  bool only_image = false;
   std::string pod_name;
   std::string namespace_name;
   std::map<std::string, std::string> labels;

@@ -351,6 +351,7 @@ void read_top(const Value& top, ReportContents& contents) {
     }
     header.not_seen.push_back(item.text);
   }
+  header.only_image = !get_bytes_or_none(capture, "only").empty();
   header.pod_name = get_bytes_or_none(top, "pod_name");
   header.namespace_name = get_bytes_or_none(top, "namespace");
   if (find(top, "labels") != nullptr) {
