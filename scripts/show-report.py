@@ -98,6 +98,8 @@ def main():
     for container in report["containers"]:
         print_container(container, "--all" in sys.argv)
         print()
+    if "only" in report["capture"]:
+        print("listed is only what may be of the image (--only image)")
     for gap in report.get("gaps", []):
         print(f"nobody looked from {gap['from']} to {gap['to']}")
     for what in report["capture"]["not_seen"]:
