@@ -8,7 +8,8 @@
 # What it needs, and what for. Never --privileged.
 #   CAP_BPF, CAP_PERFMON   load and attach the BPF programs
 #   CAP_SYS_PTRACE         with the host's pids (--pid=host): reach the root of other containers, which
-#                          tells symbolic links apart; without both, paths are reported as they were asked for
+#                          tells symbolic links on the way and where files come from; without both, paths are
+#                          reported as they were asked for
 #   CAP_DAC_OVERRIDE       write to /data and look into those roots, whoever owns them
 #   CAP_SYS_RESOURCE       kernels before 5.11 only, which count BPF maps as locked memory (or: --ulimit memlock=-1)
 #   --cgroupns=host        see other containers' cgroups under the host's names

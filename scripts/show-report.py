@@ -4,36 +4,114 @@
 import json
 import sys
 
+MOST_IN_VAIN = 5
+
 
 def shown(text):
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def kinds(file, prefix=""):
+    """The kinds of access; "open" with how: open:read+write."""
+    modes = file.get(prefix + "open_modes")
+    names = file["access"] if not prefix else file.get(prefix[:-1], [])
+    return ",".join(f"open:{'+'.join(modes)}" if name == "open" and modes else name for name in names)
+
+
+class Table:
+    def __init__(self):
+        self.rows = [("ACCESS", "COUNT", "ORIGIN", "PATH -> WHERE IT LED")]
+
+    def add(self, what, file):
+        count = "" if file["access"] == ["symlink"] else str(file["count"])
+        origin = "-" if file["origin"] == "unknown" else file["origin"]
+        arrow = f" -> {shown(file['resolved'])}" if "resolved" in file else ""
+        mount = f" (on {shown(file['mount'])})" if "mount" in file else ""
+        self.rows.append((what, count, origin, f"{shown(file['path'])}{arrow}{mount}"))
+
+    def print(self):
+        what, count, origin = (max(len(row[i]) for row in self.rows) for i in range(3))
+        for row in self.rows:
+            print(f"  {row[0]:<{what}}  {row[1]:>{count}}  {row[2]:<{origin}}  {row[3]}")
+
+
+def print_container(container, everything):
+    used, links, denied, missing = [], [], [], []
+    for file in container["files"]:
+        if not file["found"]:
+            missing.append(file)
+        elif file.get("succeeded") is False:
+            denied.append(file)
+        elif file["access"] == ["symlink"]:
+            links.append(file)
+        else:
+            used.append(file)
+    parts = [f"{len(used)} files used", f"{len(links)} links on the way"]
+    if denied:
+        parts.append(f"{len(denied)} refused or failed")
+    parts += [f"{len(missing)} asked for in vain", f"{container['total_events']} accesses"]
+    image = f" ({shown(container['image'])})" if "image" in container else ""
+    print(f"{shown(container['name'])}{image}: {', '.join(parts)}")
+
+    table = Table()
+    for file in used:
+        table.add(kinds(file), file)
+    for file in links:
+        table.add("symlink", file)
+    for file in denied:
+        table.add("; ".join(f"{way}: {kinds(file, way + '_')}" for way in ("refused", "failed") if way in file), file)
+    for file in missing if everything else missing[:MOST_IN_VAIN]:
+        table.add("not there", file)
+    table.print()
+    if len(missing) > MOST_IN_VAIN and not everything:
+        print(f"  not there: {len(missing) - MOST_IN_VAIN} more (--all shows them)")
+
+    for interval in container["observed"]:
+        print(f"  watched from {interval['from']} to {interval['to']}")
+    if "ended_at" in container:
+        print(f"  its cgroup was removed at {container['ended_at']}")
+    for window in container["loss_windows"]:
+        print(f"  lost between {window['from']} and {window['to']}: {window['lost']} ({window['cause']})")
+    if container.get("counts_are_lower_bounds"):
+        print("  counts are lower bounds: the kernel's memory of what was seen was too small for this container")
+    if "unresolved" in container:
+        print(f"  links on the way are not known for some paths: {shown(container['unresolved'])}")
+    estimate = container["completeness"]
+    if estimate["applies"]:
+        print(f"  completeness: {estimate['seen']} files seen, probably {estimate['estimate']} in all "
+              f"({estimate['low']} to {estimate['high']}), coverage {estimate['coverage']}")
+    else:
+        print(f"  completeness: no estimate: {estimate['why_not']}")
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--all"]
-    if len(arguments) != 1:
+    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
         sys.exit(__doc__)
-    with open(arguments[0], encoding="utf-8") as stream:
-        report = json.load(stream)
+    try:
+        with open(arguments[0], encoding="utf-8") as stream:
+            report = json.load(stream)
+    except (OSError, ValueError) as error:
+        sys.exit(f"show-report.py: {arguments[0]}: {error}")
+    if report.get("schema_version") != 1:
+        sys.exit(f"show-report.py: {arguments[0]}: not a report of schema version 1")
     for container in report["containers"]:
-        found = [f for f in container["files"] if f["found"]]
-        missing = [f for f in container["files"] if not f["found"]]
-        print(f"{shown(container['name'])} ({shown(container.get('image', 'no image named'))}): "
-              f"{len(found)} files used, {len(missing)} asked for in vain, "
-              f"{container['total_events']} accesses")
-        for file in found:
-            what = ",".join(file["access"])
-            if file.get("open_modes"):
-                what += ":" + "+".join(file["open_modes"])
-            arrow = f" -> {shown(file['resolved'])}" if "resolved" in file else ""
-            print(f"  {what:<22} {shown(file['path'])}{arrow}")
-        for file in missing if "--all" in sys.argv else missing[:5]:
-            print(f"  {'not there':<22} {shown(file['path'])}")
-        if len(missing) > 5 and "--all" not in sys.argv:
-            print(f"  {'not there':<22} ... {len(missing) - 5} more (--all shows them)")
-    lost = {cause: n for cause, n in report["losses"].items() if n}
+        print_container(container, "--all" in sys.argv)
+        print()
+    if "only" in report["capture"]:
+        print("listed is only what may be of the image (--only image)")
+    for gap in report.get("gaps", []):
+        print(f"nobody looked from {gap['from']} to {gap['to']}")
+    for what in report["capture"]["not_seen"]:
+        print(f"not seen: {shown(what)}")
+    if not report["final"]:
+        print("not final: snoop still runs, or was killed")
+    lost = ", ".join(f"{n} {cause}" for cause, n in report["losses"].items() if n)
     print("complete: nothing was lost" if report["complete"] else f"not complete, lost: {lost}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BrokenPipeError:  # as with "| head"
+        sys.stderr.close()

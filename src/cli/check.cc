@@ -54,7 +54,8 @@ void check_privileges(Findings& findings) {
                  "run as root, or give the container these two capabilities");
   }
   if (!has_capability(CAP_SYS_PTRACE)) {
-    findings.note("privileges", "without CAP_SYS_PTRACE the name under which a program asks for its loader is unknown");
+    findings.note("privileges",
+                  "without CAP_SYS_PTRACE links on the way, some origins and the names of loaders may be unknown");
   }
 }
 

@@ -319,7 +319,8 @@ struct CommandLine {
                     "  snoop record --all --interval 5m\n"
                     "  snoop record                    in a pod: the other containers of it\n"
                     "\nThe report is there as soon as capture is on, and written again at every interval, at\n"
-                    "SIGUSR1, and at the end.\n\n") +
+                    "SIGUSR1, and at the end. A report that is there already is gone on from; one that is\n"
+                    "damaged or of another host is kept aside as PATH.kept-TIME.\n\n") +
         kFooter);
 
     Options& trace_options = options_of[Command::kTrace];

@@ -735,7 +735,7 @@ Session::Totals Session::totals() {
 std::string Session::summary() {
   const Totals sums = totals();
   const size_t count = recorder_.containers().size();
-  return fmt::format("{} files of {} container{}, {} accesses, {} lost", sums.files, count, count == 1 ? "" : "s",
+  return fmt::format("{} paths of {} container{}, {} accesses, {} lost", sums.files, count, count == 1 ? "" : "s",
                      sums.events, sums.lost);
 }
 

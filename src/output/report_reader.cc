@@ -589,8 +589,9 @@ Result<ReportContents> read_report(std::FILE* stream) {
       return fail(0, "a part of it is too long");
     }
     if (parsed.IsError()) {
-      return fail(0, fmt::format("it is no JSON, or cut off: at byte {}: {}", parsed.Offset(),
-                                 rapidjson::GetParseError_En(parsed.Code())));
+      std::string_view why = rapidjson::GetParseError_En(parsed.Code());
+      why.remove_suffix(why.ends_with('.') ? 1 : 0);
+      return fail(0, fmt::format("it is no JSON, or cut off: at byte {}: {}", parsed.Offset(), why));
     }
   } catch (const Damage& damage) {
     return fail(0, damage.what);

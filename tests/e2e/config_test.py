@@ -239,7 +239,7 @@ class Settings(harness.Case):
         quiet = harness.snoop(*common, "--log-level", "warn", "--", "/bin/true")
         self.assertEqual(quiet.stderr, b"")
         text = harness.snoop(*common, "--", "/bin/true").stderr.decode()
-        self.assertRegex(text, r"^snoop: info: \d+ files of 1 container, \d+ accesses, 0 lost; report: .*/r\.json\n$")
+        self.assertRegex(text, r"^snoop: info: \d+ paths of 1 container, \d+ accesses, 0 lost; report: .*/r\.json\n$")
         structured = harness.snoop(*common, "--log-format", "json", "--", "/bin/true").stderr.decode()
         line = json.loads(structured)
         self.assertEqual((line["level"], sorted(line)), ("info", ["level", "message", "time"]))
