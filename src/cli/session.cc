@@ -53,7 +53,7 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
   }
   not_seen_.emplace_back("x32 system calls");
   if (options.command != Command::kTrace) {
-    not_seen_.emplace_back("symbolic links that were gone, or out of reach, before snoop could look at them");
+    not_seen_.emplace_back("symbolic links that were gone, out of reach, or changed before snoop could look at them");
   }
   for (uint32_t slot = 0; slot < Probe::max_targets(); slot++) {
     free_slots_.push_back(slot);
@@ -452,7 +452,9 @@ void Session::on_access(const Record& record) {
     spdlog::info("{}: links on the way are not known for some paths: {}", printable(container.name),
                  container.unresolved);
   }
-  if (const std::optional<uint32_t> index = keep(record, resolved->access)) {
+  const std::optional<uint32_t> index = keep(record, resolved->access);
+  // What is only open or mapped is no use of it, however often it is looked at.
+  if (index && record.event.seen != 1ULL << SNOOP_KIND_BASELINE) {
     use_counts_.learn(record.event.entry, record.event.target, *index);
   }
   for (const Access& link : resolved->links) {

@@ -61,10 +61,12 @@ AccessStore::Added AccessStore::add(const Use& use) {
       entry.count_ = sum_of(entry.count_, use.count);
       set_origin(entry, use);
       if (!use.resolved.empty() && entry.resolved() != use.resolved) {
-        if (is_step && entry.resolved_size_ != 0) {
+        // One that leads to itself is also what a call that does not follow links tells.
+        const bool is_settled = entry.resolved_size_ != 0 && entry.resolved() != entry.path() && !was_step;
+        if (use.resolved == use.path || (is_step && is_settled)) {
           return added;
         }
-        if (entry.resolved_size_ != 0 && !was_step) {
+        if (is_settled) {
           added.outcome = Outcome::kOtherFile;
         } else {
           set_resolved(entry, use.resolved);
