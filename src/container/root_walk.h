@@ -65,12 +65,15 @@ class RootWalker {
   struct Directory {
     UniqueFd fd;
     uint32_t magic = 0;
+    uint64_t mount = 0;
     [[nodiscard]] bool may_block() const;
   };
   struct State;
 
   /// The directory with that path, which has no link in it; nullptr: errno tells.
   const Directory* directory(const std::string& path);
+  /// What is held on other mounts than the root's keeps their owner from unmounting them.
+  void leave_other_mounts();
   [[nodiscard]] UniqueFd open_child(const Directory& parent, const std::string& name) const;
   bool step(State& state, std::string_view text, bool is_link_text);
   bool on_component(State& state, const std::string& name, bool follow);
@@ -79,6 +82,7 @@ class RootWalker {
   Magic magic_;
   /// By path, without links and without a slash at the end.
   std::unordered_map<std::string, Directory> directories_;
+  bool holds_other_mounts_ = false;
 };
 
 }  // namespace snoop

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +16,7 @@
 #include <filesystem>
 #include <random>
 
+#include "private_mounts.h"
 #include "temp_dir.h"
 
 namespace snoop {
@@ -188,6 +190,30 @@ TEST_F(RootWalkTest, OpensWhatItFound) {
   EXPECT_TRUE(S_ISLNK(info.st_mode));
   EXPECT_TRUE(walker.open("/", true));
   EXPECT_FALSE(walker.open("/a/none", true));
+}
+
+/// A container may unmount what it likes; a directory that is held would make that fail.
+TEST_F(RootWalkTest, HoldsNothingOnOtherMounts) {
+  const std::string wrong = in_private_mounts([&]() -> std::string {
+    fs::create_directories(dir / "volume");
+    if (::mount("none", (dir / "volume").c_str(), "tmpfs", 0, nullptr) != 0) {
+      return std::string("skip: cannot mount: ") + std::strerror(errno);
+    }
+    fs::create_directories(dir / "volume/deep");
+    write_file(dir / "volume/deep/file", "");
+    // A root of this mount namespace.
+    RootWalker here(open_root(dir.path()), magic_of);
+    if (here.walk("/", "/volume/deep/file", true).end != Walk::End::kFound ||
+        here.walk("/volume/deep", "../deep/none", true).end != Walk::End::kMissing ||
+        !here.open("/volume/deep/file", true)) {
+      return "not found";
+    }
+    return ::umount((dir / "volume").c_str()) == 0 ? "" : std::string("umount: ") + std::strerror(errno);
+  });
+  if (wrong.starts_with("skip")) {
+    GTEST_SKIP() << wrong;
+  }
+  EXPECT_EQ(wrong, "");
 }
 
 /// Random trees and paths: the kernel, kept in the same root, must come to the same place.
