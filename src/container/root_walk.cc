@@ -303,4 +303,19 @@ UniqueFd RootWalker::open(std::string_view path, bool follow_last) {
   return opened;
 }
 
+UniqueFd RootWalker::open_file(std::string_view path) {
+  Directory handle;
+  handle.fd = open(path, true);
+  struct stat info = {};
+  if (!handle.fd) {
+    return {};
+  }
+  handle.magic = magic_(handle.fd.get());
+  if (handle.may_block() || ::fstat(handle.fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return {};
+  }
+  const std::string link = "/proc/self/fd/" + std::to_string(handle.fd.get());
+  return UniqueFd(::open(link.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
 }  // namespace snoop

@@ -56,6 +56,9 @@ class RootWalker {
   [[nodiscard]] Walk walk(std::string_view base, std::string_view path, bool follow_last);
   /// A handle (O_PATH) on the end of a path, or nothing.
   [[nodiscard]] UniqueFd open(std::string_view path, bool follow_last);
+  /// The regular file at the end of a path, to be read; nothing where it is another
+  /// kind of file, or one that reading may wait for.
+  [[nodiscard]] UniqueFd open_file(std::string_view path);
   /// Forgets the directories that it has seen: they may change.
   void begin_batch() { directories_.clear(); }
 

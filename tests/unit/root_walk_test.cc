@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <random>
 
@@ -190,6 +191,31 @@ TEST_F(RootWalkTest, OpensWhatItFound) {
   EXPECT_TRUE(S_ISLNK(info.st_mode));
   EXPECT_TRUE(walker.open("/", true));
   EXPECT_FALSE(walker.open("/a/none", true));
+}
+
+TEST_F(RootWalkTest, OpensOnlyFilesThatCanBeReadAtOnce) {
+  write_file(dir / "a/text", "inside");
+  link("/a/text", "/absolute");
+  link("../../../../../../../../a/text", "/up");
+  link("/etc/passwd", "/outside");
+  ::mkfifo((dir / "fifo").c_str(), 0600);
+  for (const char* path : {"/a/text", "/absolute", "/up", "/../a/./text"}) {
+    std::array<char, 16> text = {};
+    const UniqueFd file = walker.open_file(path);
+    ASSERT_TRUE(file) << path;
+    EXPECT_EQ(::read(file.get(), text.data(), text.size()), 6) << path;
+    EXPECT_NE(::fcntl(file.get(), F_GETFD) & FD_CLOEXEC, 0);
+  }
+  for (const char* path : {"/outside", "/fifo", "/a", "/", "/none"}) {
+    EXPECT_FALSE(walker.open_file(path)) << path;
+  }
+  // The last one is on a file system of its own: it may be a file that is mounted there.
+  RootWalker careful(open_root(dir.path()), [&](int fd) {
+    struct stat info = {};
+    return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? FUSE_SUPER_MAGIC : TMPFS_MAGIC;
+  });
+  EXPECT_FALSE(careful.open_file("/a/text"));
+  EXPECT_TRUE(careful.open("/a/text", true)) << "a handle asks for nothing";
 }
 
 /// A container may unmount what it likes; a directory that is held would make that fail.
