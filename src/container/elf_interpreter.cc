@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "container/elf_interpreter.h"
 
-#include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <climits>
@@ -38,17 +35,6 @@ Result<std::string> elf_interpreter(int fd) {
     return path;
   }
   return fail(ENOENT, "no ELF interpreter");
-}
-
-Result<int> open_in_root(int root_fd, const std::string& path, int flags) {
-  open_how how = {};
-  how.flags = static_cast<unsigned long long>(flags) | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  const long fd = ::syscall(SYS_openat2, root_fd, path.c_str(), &how, sizeof(how));
-  if (fd < 0) {
-    return fail(errno, path);
-  }
-  return static_cast<int>(fd);
 }
 
 }  // namespace snoop

@@ -40,6 +40,13 @@ std::string parent_of(const std::string& path) {
   return slash == std::string::npos ? std::string() : path.substr(0, slash);
 }
 
+/// The number of the mount that an open file is on; 0: not known.
+uint64_t mount_of(int fd) {
+  struct statx info = {};
+  const bool is_known = ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) == 0;
+  return is_known ? info.stx_mnt_id : 0;
+}
+
 std::string or_root(const std::string& path) { return path.empty() ? "/" : path; }
 
 /// Text of a path, taken apart from the front.
@@ -104,6 +111,7 @@ struct RootWalker::State {
 
 RootWalker::RootWalker(UniqueFd root, Magic magic) : magic_(std::move(magic)) {
   root_.magic = magic_(root.get());
+  root_.mount = mount_of(root.get());
   root_.fd = std::move(root);
 }
 
@@ -137,10 +145,18 @@ const RootWalker::Directory* RootWalker::directory(const std::string& path) {
     return nullptr;
   }
   opened.magic = magic_(opened.fd.get());
+  opened.mount = mount_of(opened.fd.get());
+  holds_other_mounts_ = holds_other_mounts_ || opened.mount != root_.mount;
   if (directories_.size() >= kMaxDirectories) {
     directories_.clear();
   }
   return &(directories_[path] = std::move(opened));
+}
+
+void RootWalker::leave_other_mounts() {
+  if (std::exchange(holds_other_mounts_, false)) {
+    std::erase_if(directories_, [&](const auto& held) { return held.second.mount != root_.mount; });
+  }
 }
 
 /// false: it ended here.
@@ -267,6 +283,7 @@ Walk RootWalker::walk(std::string_view base, std::string_view path, bool follow_
     state.walk.resolved = or_root(state.at);
   }
   state.walk.path = or_root(state.asked);
+  leave_other_mounts();
   return std::move(state.walk);
 }
 
@@ -281,7 +298,24 @@ UniqueFd RootWalker::open(std::string_view path, bool follow_last) {
   }
   const std::string above = parent_of(place);
   const Directory* parent = directory(above);
-  return parent == nullptr ? UniqueFd() : open_child(*parent, place.substr(above.size() + 1));
+  UniqueFd opened = parent == nullptr ? UniqueFd() : open_child(*parent, place.substr(above.size() + 1));
+  leave_other_mounts();
+  return opened;
+}
+
+UniqueFd RootWalker::open_file(std::string_view path) {
+  Directory handle;
+  handle.fd = open(path, true);
+  struct stat info = {};
+  if (!handle.fd) {
+    return {};
+  }
+  handle.magic = magic_(handle.fd.get());
+  if (handle.may_block() || ::fstat(handle.fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return {};
+  }
+  const std::string link = "/proc/self/fd/" + std::to_string(handle.fd.get());
+  return UniqueFd(::open(link.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
 }  // namespace snoop

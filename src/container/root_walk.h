@@ -56,6 +56,9 @@ class RootWalker {
   [[nodiscard]] Walk walk(std::string_view base, std::string_view path, bool follow_last);
   /// A handle (O_PATH) on the end of a path, or nothing.
   [[nodiscard]] UniqueFd open(std::string_view path, bool follow_last);
+  /// The regular file at the end of a path, to be read; nothing where it is another
+  /// kind of file, or one that reading may wait for.
+  [[nodiscard]] UniqueFd open_file(std::string_view path);
   /// Forgets the directories that it has seen: they may change.
   void begin_batch() { directories_.clear(); }
 
@@ -65,12 +68,15 @@ class RootWalker {
   struct Directory {
     UniqueFd fd;
     uint32_t magic = 0;
+    uint64_t mount = 0;
     [[nodiscard]] bool may_block() const;
   };
   struct State;
 
   /// The directory with that path, which has no link in it; nullptr: errno tells.
   const Directory* directory(const std::string& path);
+  /// What is held on other mounts than the root's keeps their owner from unmounting them.
+  void leave_other_mounts();
   [[nodiscard]] UniqueFd open_child(const Directory& parent, const std::string& name) const;
   bool step(State& state, std::string_view text, bool is_link_text);
   bool on_component(State& state, const std::string& name, bool follow);
@@ -79,6 +85,7 @@ class RootWalker {
   Magic magic_;
   /// By path, without links and without a slash at the end.
   std::unordered_map<std::string, Directory> directories_;
+  bool holds_other_mounts_ = false;
 };
 
 }  // namespace snoop

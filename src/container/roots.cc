@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kMostHeld = 512;
 constexpr size_t kMostFailed = 4096;
+constexpr size_t kMostChroots = 4096;
 
 /// Rounds of the reader for which a mount namespace is held on to after a use.
 constexpr int kBatchesHeld = 2;
@@ -54,8 +55,14 @@ Roots::Held* Roots::try_process(uint64_t identity, pid_t pid) {
 }
 
 RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid, const std::string& path) {
+  if (identity != 0 && path.size() > 1) {
+    if (chroots_.size() >= kMostChroots) {
+      chroots_.clear();
+    }
+    chroots_[identity] = path;
+  }
   const auto found = identity == 0 ? held_.end() : held_.find(identity);
-  Held* held = found != held_.end() ? &found->second : look(identity, pid, path);
+  Held* held = found != held_.end() ? &found->second : look(identity, pid);
   if (held == nullptr) {
     return nullptr;
   }
@@ -65,7 +72,7 @@ RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid, const std
   return held->walker.get();
 }
 
-Roots::Held* Roots::look(uint64_t identity, pid_t pid, const std::string& path) {
+Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
   if (identity == 0) {
     return nullptr;
   }
@@ -80,8 +87,9 @@ Roots::Held* Roots::look(uint64_t identity, pid_t pid, const std::string& path) 
     }
   }
   // A chroot of a process that is gone lies below a root that is held.
+  const auto chroot = chroots_.find(identity);
   for (auto& [number, held] : held_) {
-    UniqueFd root = path.empty() ? UniqueFd() : held.walker->open(path, false);
+    UniqueFd root = chroot == chroots_.end() ? UniqueFd() : held.walker->open(chroot->second, false);
     if (root && describe_(root.get()).identity == identity) {
       return hold(identity, std::move(root), UniqueFd());
     }
@@ -109,11 +117,13 @@ void Roots::forget(uint32_t target) {
 }
 
 void Roots::begin_batch() {
-  for (auto& [identity, held] : held_) {
+  for (auto root = held_.begin(); root != held_.end();) {
+    Held& held = root->second;
     held.walker->begin_batch();
     if (held.mounts && held.batches_since_use++ >= kBatchesHeld) {
       held.mounts.reset();
     }
+    root = chroots_.contains(root->first) && !held.is_own ? held_.erase(root) : std::next(root);
   }
 }
 

@@ -18,7 +18,9 @@ namespace snoop {
 /// Root directories of watched processes, held open from the first process on:
 /// what a path led to can be looked up when the process is long gone. Holding
 /// one keeps its file system alive, so the number is bounded and the one that
-/// was not used for the longest time goes first.
+/// was not used for the longest time goes first. That of a chroot is held for a
+/// moment only, and found by its path again: its mount may be unmounted when the
+/// chroot is over, which a held root would make fail.
 class Roots {
  public:
   /// What the kernel side says of an open file: Probe::describe.
@@ -59,13 +61,15 @@ class Roots {
     bool searched = false;
   };
 
-  Held* look(uint64_t identity, pid_t pid, const std::string& path);
+  Held* look(uint64_t identity, pid_t pid);
   Held* try_process(uint64_t identity, pid_t pid);
   Held* hold(uint64_t identity, UniqueFd root, UniqueFd mounts);
 
   Describe describe_;
   bool pids_are_ours_;
   std::map<uint64_t, Held> held_;
+  /// Where chroots lie below the top of their mount namespace.
+  std::map<uint64_t, std::string> chroots_;
   /// Roots that were looked for in vain.
   std::map<uint64_t, Failed> failed_;
   uint64_t uses_ = 0;

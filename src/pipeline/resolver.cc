@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/resolver.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,17 +27,6 @@ bool has_parent(std::string_view path) {
   return false;
 }
 
-/// Opens a regular file for reading; nothing else, since that might wait.
-UniqueFd open_file(int root_fd, const std::string& path) {
-  const Result<int> opened = open_in_root(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  UniqueFd fd(opened ? *opened : -1);
-  struct stat info = {};
-  if (fd && (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))) {
-    fd.reset();
-  }
-  return fd;
-}
-
 /// The interpreter that a script names (fs/binfmt_script.c); empty: it is no script.
 std::string named_interpreter(int fd) {
   std::array<char, 256> start = {};
@@ -54,8 +41,8 @@ std::string named_interpreter(int fd) {
 }
 
 /// The name that an executable asks for its loader by; empty: it cannot be had.
-std::string asked_loader(int root_fd, const std::string& executable) {
-  const UniqueFd fd = open_file(root_fd, executable);
+std::string asked_loader(RootWalker& root, const std::string& executable) {
+  const UniqueFd fd = root.open_file(executable);
   if (!fd) {
     return {};
   }
@@ -77,7 +64,7 @@ std::optional<Resolver::Resolved> Resolver::resolve(const Record& record,
   std::string asked(record.path);
   if (is_loader) {
     RootWalker* root = root_of(record);
-    asked = root == nullptr ? std::string() : asked_loader(root->root_fd(), directory_of(record.base));
+    asked = root == nullptr ? std::string() : asked_loader(*root, directory_of(record.base));
     if (!asked.empty()) {
       resolved.access.path = normalise(asked);
     } else {
@@ -105,7 +92,7 @@ std::optional<Resolver::Resolved> Resolver::resolve(const Record& record,
 void Resolver::add_scripts(RootWalker& root, Resolved& resolved) {
   std::string script = resolved.access.path;
   for (int depth = 0; depth < 5; depth++) {  // as many as the kernel follows (fs/exec.c)
-    const UniqueFd fd = open_file(root.root_fd(), script);
+    const UniqueFd fd = root.open_file(script);
     std::string interpreter = fd ? named_interpreter(fd.get()) : std::string();
     if (depth > 0 && !interpreter.empty()) {
       Access between = resolved.access;

@@ -12,6 +12,29 @@ import unittest
 
 import harness
 
+# Mounts a file system, uses it as a root directory for a while, and unmounts it again.
+CHROOT = r"""
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+top = sys.argv[1].encode()
+assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 0x44000, None) == 0
+assert libc.mount(b"none", top, b"tmpfs", 0, None) == 0
+outside = os.open("/", os.O_RDONLY)
+os.chroot(top)
+os.chdir("/")
+open("/file", "w").close()
+os.symlink("file", "/link")
+os.stat("/link")
+print("ready", flush=True)
+sys.stdin.readline()
+os.fchdir(outside)
+os.chroot(".")
+os.close(outside)
+print("ready", flush=True)
+sys.stdin.readline()
+sys.exit(ctypes.get_errno() if libc.umount(top) else 0)
+"""
+
 # Opens a file, says so, and waits.
 HOLDER = "import os, sys; held = os.open(sys.argv[1], os.O_RDONLY); print('ready', flush=True); sys.stdin.read()"
 
@@ -132,6 +155,21 @@ class MovedWithoutIterators(Moved):
     def test_says_what_it_cannot_see(self):
         recorder = self.record(self.cgroup())
         self.assertTrue([text for text in recorder.report()["capture"]["not_seen"] if "descriptors" in text])
+
+    def test_what_a_chroot_stood_on_can_be_unmounted(self):
+        cgroup = self.cgroup()
+        recorder = self.recorder("--cgroup", cgroup.path)
+        (self.scratch / "top").mkdir()
+        process = cgroup.popen(["/usr/bin/python3", "-I", "-S", "-c", CHROOT, self.scratch / "top"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2):
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+            # All that it did until now has been looked at.
+            self.assertIn("symlink", recorder.fresh_report().files(cgroup)[b"/link"]["access"])
+            process.stdin.write(b"go on\n")
+            process.stdin.flush()
+        process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(process.returncode, 0, os.strerror(process.returncode))
 
     def test_paths_are_those_of_the_process(self):
         root = self.scratch / "root"

@@ -6,15 +6,18 @@
 #include <gtest/gtest.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <random>
 
+#include "private_mounts.h"
 #include "temp_dir.h"
 
 namespace snoop {
@@ -188,6 +191,55 @@ TEST_F(RootWalkTest, OpensWhatItFound) {
   EXPECT_TRUE(S_ISLNK(info.st_mode));
   EXPECT_TRUE(walker.open("/", true));
   EXPECT_FALSE(walker.open("/a/none", true));
+}
+
+TEST_F(RootWalkTest, OpensOnlyFilesThatCanBeReadAtOnce) {
+  write_file(dir / "a/text", "inside");
+  link("/a/text", "/absolute");
+  link("../../../../../../../../a/text", "/up");
+  link("/etc/passwd", "/outside");
+  ::mkfifo((dir / "fifo").c_str(), 0600);
+  for (const char* path : {"/a/text", "/absolute", "/up", "/../a/./text"}) {
+    std::array<char, 16> text = {};
+    const UniqueFd file = walker.open_file(path);
+    ASSERT_TRUE(file) << path;
+    EXPECT_EQ(::read(file.get(), text.data(), text.size()), 6) << path;
+    EXPECT_NE(::fcntl(file.get(), F_GETFD) & FD_CLOEXEC, 0);
+  }
+  for (const char* path : {"/outside", "/fifo", "/a", "/", "/none"}) {
+    EXPECT_FALSE(walker.open_file(path)) << path;
+  }
+  // The last one is on a file system of its own: it may be a file that is mounted there.
+  RootWalker careful(open_root(dir.path()), [&](int fd) {
+    struct stat info = {};
+    return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? FUSE_SUPER_MAGIC : TMPFS_MAGIC;
+  });
+  EXPECT_FALSE(careful.open_file("/a/text"));
+  EXPECT_TRUE(careful.open("/a/text", true)) << "a handle asks for nothing";
+}
+
+/// A container may unmount what it likes; a directory that is held would make that fail.
+TEST_F(RootWalkTest, HoldsNothingOnOtherMounts) {
+  const std::string wrong = in_private_mounts([&]() -> std::string {
+    fs::create_directories(dir / "volume");
+    if (::mount("none", (dir / "volume").c_str(), "tmpfs", 0, nullptr) != 0) {
+      return std::string("skip: cannot mount: ") + std::strerror(errno);
+    }
+    fs::create_directories(dir / "volume/deep");
+    write_file(dir / "volume/deep/file", "");
+    // A root of this mount namespace.
+    RootWalker here(open_root(dir.path()), magic_of);
+    if (here.walk("/", "/volume/deep/file", true).end != Walk::End::kFound ||
+        here.walk("/volume/deep", "../deep/none", true).end != Walk::End::kMissing ||
+        !here.open("/volume/deep/file", true)) {
+      return "not found";
+    }
+    return ::umount((dir / "volume").c_str()) == 0 ? "" : std::string("umount: ") + std::strerror(errno);
+  });
+  if (wrong.starts_with("skip")) {
+    GTEST_SKIP() << wrong;
+  }
+  EXPECT_EQ(wrong, "");
 }
 
 /// Random trees and paths: the kernel, kept in the same root, must come to the same place.
