@@ -239,13 +239,12 @@ class Empty:
 
 
 def other_hooks():
-    """How many programs of others hang on a raw tracepoint now: each slows what counts as untraced."""
+    """How many programs of others hang on system calls now: each slows what counts as untraced."""
     bpftool = shutil.which("bpftool", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if not bpftool:
         return 0
     listed = subprocess.run([bpftool, "link", "list", "-j"], check=True, capture_output=True).stdout
-    return sum("raw_tp" in str(link.get("attach_type")) or link.get("type") == "raw_tracepoint"
-               for link in json.loads(listed or b"[]"))
+    return sum(link.get("tp_name") in ("sys_enter", "sys_exit") for link in json.loads(listed or b"[]"))
 
 
 def need_programs():
