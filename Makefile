@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Short names for the usual work; CMakePresets.json has the rest.
-.PHONY: help build test recall demo install deps format lint clean
+.PHONY: help build test recall bench demo install deps format lint clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -28,6 +28,12 @@ recall: deps ## Builds, and prints what of over a hundred awkward cases the repo
 	@export SOURCE_DIR=$(CURDIR) SNOOP=$(CURDIR)/build/release/snoop && \
 	  RECALL_PROGRAMS=$(CURDIR)/build/release/tests/recall /usr/bin/python3 -B tests/recall/run.py $(RECALL); \
 	  cases=$$?; /usr/bin/python3 -B tests/recall/programs_test.py && exit $$cases
+
+bench: ## Builds, and measures what snoop costs (as root); BENCH=--quick for less than a minute
+	@scripts/install-deps.sh --bench
+	cmake --preset release -DSNOOP_BENCH=ON
+	cmake --build --preset release -j $(JOBS) --target bench
+	/usr/bin/python3 -B bench/system.py --json build/release/bench.json $(BENCH)
 
 demo: build ## Installs, builds, and shows what a small workload uses (as root)
 	@scripts/demo.sh build/release/snoop
