@@ -63,7 +63,8 @@ AccessStore::Added AccessStore::add(const Use& use) {
       if (!use.resolved.empty() && entry.resolved() != use.resolved) {
         // One that leads to itself is also what a call that does not follow links tells.
         const bool is_settled = entry.resolved_size_ != 0 && entry.resolved() != entry.path() && !was_step;
-        if (use.resolved == use.path || (is_step && is_settled)) {
+        const bool leads_to_itself = entry.resolved_size_ != 0 && use.resolved == use.path;
+        if (leads_to_itself || (is_step && is_settled)) {
           return added;
         }
         if (is_settled) {
