@@ -23,28 +23,23 @@ static __always_inline int task_abi(const struct task_struct *task)
   return task->thread_info.status & TS_COMPAT ? ABI_COMPAT : ABI_NATIVE;
 }
 
-static __always_inline __u64 syscall_arg(const struct pt_regs *regs, int abi, __u32 n)
+static __always_inline void copy_args(__u64 *args, const struct pt_regs *regs, int abi)
 {
   if (abi == ABI_COMPAT) {
-    switch (n) {
-    case 0: return (__u32)regs->bx;
-    case 1: return (__u32)regs->cx;
-    case 2: return (__u32)regs->dx;
-    case 3: return (__u32)regs->si;
-    case 4: return (__u32)regs->di;
-    case 5: return (__u32)regs->bp;
-    default: return 0;
-    }
+    args[0] = (__u32)regs->bx;
+    args[1] = (__u32)regs->cx;
+    args[2] = (__u32)regs->dx;
+    args[3] = (__u32)regs->si;
+    args[4] = (__u32)regs->di;
+    args[5] = (__u32)regs->bp;
+    return;
   }
-  switch (n) {
-  case 0: return regs->di;
-  case 1: return regs->si;
-  case 2: return regs->dx;
-  case 3: return regs->r10;
-  case 4: return regs->r8;
-  case 5: return regs->r9;
-  default: return 0;
-  }
+  args[0] = regs->di;
+  args[1] = regs->si;
+  args[2] = regs->dx;
+  args[3] = regs->r10;
+  args[4] = regs->r8;
+  args[5] = regs->r9;
 }
 
 static __always_inline __u64 user_ip(const struct pt_regs *regs)
@@ -68,17 +63,14 @@ static __always_inline int task_abi(const struct task_struct *task)
 }
 
 /* regs[0] holds the result already; orig_x0 the first argument. */
-static __always_inline __u64 syscall_arg(const struct pt_regs *regs, int abi, __u32 n)
+static __always_inline void copy_args(__u64 *args, const struct pt_regs *regs, int abi)
 {
-  switch (n) {
-  case 0: return regs->orig_x0;
-  case 1: return regs->regs[1];
-  case 2: return regs->regs[2];
-  case 3: return regs->regs[3];
-  case 4: return regs->regs[4];
-  case 5: return regs->regs[5];
-  default: return 0;
-  }
+  args[0] = regs->orig_x0;
+  args[1] = regs->regs[1];
+  args[2] = regs->regs[2];
+  args[3] = regs->regs[3];
+  args[4] = regs->regs[4];
+  args[5] = regs->regs[5];
 }
 
 static __always_inline __u64 user_ip(const struct pt_regs *regs)

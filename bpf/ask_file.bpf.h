@@ -3,7 +3,7 @@
 #ifndef SNOOP_ASK_FILE_BPF_H
 #define SNOOP_ASK_FILE_BPF_H
 
-#include "target.bpf.h"
+#include "hook_uring.bpf.h"
 
 /* FMODE_NONOTIFY since 6.14; before that FMODE_BACKING (include/linux/fs.h). */
 #define FMODE_BIT_25 0x2000000
@@ -18,7 +18,8 @@ int learn_self(struct bpf_raw_tracepoint_args *ctx)
   struct file *file = file_of_fd(bpf_get_current_task_btf(), ctx->args[0]);
 
   self_pid = bpf_get_current_pid_tgid() >> 32;
-  fmode_backing = file && BPF_CORE_READ(file, f_mode) & FMODE_BIT_25 ? FMODE_BIT_24 : FMODE_BIT_25;
+  knows_requests = are_requests_known();
+  fmode_backing = file && READ(file, f_mode) & FMODE_BIT_25 ? FMODE_BIT_24 : FMODE_BIT_25;
   return 0;
 }
 
@@ -28,15 +29,15 @@ SEC("raw_tp")
 int identify(struct bpf_raw_tracepoint_args *ctx)
 {
   struct file *file = file_of_fd(bpf_get_current_task_btf(), ctx->args[0]);
-  struct place place;
+  struct scratch *scratch = scratch_of(SCRATCH_FILE);
 
   identified = 0;
   identified_magic = 0;
-  if (!file)
+  if (!file || !scratch)
     return 0;
-  place_of_file(&place, file);
-  identified = directory_identity(&place);
-  identified_magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
+  place_of_file(&scratch->access.root, file);
+  identified = directory_identity(&scratch->access.root);
+  identified_magic = READ(READ(READ(file, f_inode), i_sb), s_magic);
   return 0;
 }
 
@@ -52,10 +53,6 @@ int ask_file(struct bpf_raw_tracepoint_args *ctx)
   struct scratch *scratch = scratch_of(SCRATCH_FILE);
   struct file *file = file_of_fd(task, ctx->args[0]);
   struct file *root = file_of_fd(task, ctx->args[1]);
-  struct place place;
-  __u32 offset = 0;
-  __u32 mount_at = 0;
-  int state;
 
   if (!scratch || !file || !root)
     return 0;
@@ -64,14 +61,15 @@ int ask_file(struct bpf_raw_tracepoint_args *ctx)
   scratch->event.target = ctx->args[2];
   scratch->event.entry = ctx->args[3];
   place_of_file(&scratch->access.root, root);
-  place_of_file(&place, file);
+  place_of_file(&scratch->walk.at, file);
+  scratch->walk.root = scratch->access.root;
+  scratch->walk.offset = 0;
   set_file(scratch, file);
-  state = walk_up(&place, &scratch->access.root, SCRATCH_FILE, &offset, &mount_at);
-  if (state != WALK_DONE)
+  if (walk_up(SCRATCH_FILE) != WALK_DONE)
     return 0; /* moved away meanwhile */
-  scratch->event.mount_at = mount_at;
+  scratch->event.mount_at = scratch->walk.mount_at;
   describe_file(scratch);
-  output(scratch, 0, offset, 0);
+  output(scratch, 0, scratch->walk.offset, 0);
   return 0;
 }
 

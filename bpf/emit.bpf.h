@@ -15,7 +15,62 @@ static __always_inline void mix(struct seen_key *key, __u64 word)
   key->hash[1] ^= key->hash[1] >> 29;
 }
 
-static __always_inline void hash_access(struct seen_key *key, const struct scratch *scratch, __u64 base)
+static __always_inline void count_use(__u32 entry, __u32 count)
+{
+  __u32 index = entry & (SNOOP_USE_COUNTS - 1);
+  __u32 *sum = bpf_map_lookup_elem(&use_counts, &index);
+
+  if (sum)
+    __sync_fetch_and_add(sum, count);
+}
+
+static __always_inline struct snoop_recent *recent_of(const struct seen_key *key)
+{
+  __u32 cpu = bpf_get_smp_processor_id();
+  struct recents *own = bpf_map_lookup_elem(&recents, &cpu);
+
+  return own ? &own->slots[key->hash[1] & (SNOOP_RECENTS - 1)] : NULL;
+}
+
+/* The whole access, in what `recent_of` has not taken of the key. */
+static __always_inline __u64 tag_of(const struct seen_key *key, __u64 seen)
+{
+  __u64 tag = (key->hash[0] ^ seen) * 0xc4ceb9fe1a85ec53ULL;
+
+  return (tag ^ tag >> 32) | 1;
+}
+
+/* The next time it is found without the map. What was there is counted for good. */
+static __always_inline void set_recent(struct snoop_recent *recent, __u64 tag, __u64 entry)
+{
+  if (recent->count)
+    count_use(recent->entry, recent->count);
+  recent->tag = 0;
+  recent->count = 0;
+  recent->entry = entry;
+  *(volatile __u64 *)&recent->tag = tag;
+}
+
+/* So much of a path is hashed inline, the rest by calls. */
+#define HASH_INLINE 128
+
+struct hash_rest {
+  struct seen_key key;
+  __u32 which;
+};
+
+static long hash_word(__u32 index, struct hash_rest *rest)
+{
+  const struct scratch *scratch = scratch_of(rest->which);
+  __u32 at = HASH_INLINE + index * 8;
+
+  if (!scratch || at >= SNOOP_PATH_MAX)
+    return 1;
+  mix(&rest->key, *(const __u64 *)(scratch->data + at));
+  return 0;
+}
+
+static __always_inline void hash_access(struct seen_key *key, const struct scratch *scratch, __u32 which, __u64 base)
 {
   __u32 len = scratch->event.path_len;
 
@@ -27,10 +82,16 @@ static __always_inline void hash_access(struct seen_key *key, const struct scrat
   mix(key, base);
   mix(key, scratch->event.inode);
   mix(key, scratch->access.device);
-  for (__u32 i = 0; i < SNOOP_PATH_MAX; i += 8) {
+  for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
       break;
     mix(key, *(const __u64 *)(scratch->data + i));
+  }
+  if (len > HASH_INLINE) {
+    struct hash_rest rest = {.key = *key, .which = which};
+
+    bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &rest, 0);
+    *key = rest.key;
   }
 }
 
@@ -118,7 +179,7 @@ static __always_inline void describe_file(struct scratch *scratch)
 {
   struct inode *inode = scratch->access.inode;
 
-  scratch->event.fs_magic = BPF_CORE_READ(inode, i_sb, s_magic);
+  scratch->event.fs_magic = READ(READ(inode, i_sb), s_magic);
   scratch->event.layer = scratch->event.fs_magic == OVERLAYFS_SUPER_MAGIC ? layer_of(inode) : SNOOP_LAYER_PLAIN;
 }
 
@@ -131,11 +192,8 @@ static __always_inline void describe_file(struct scratch *scratch)
 __noinline int announce_root(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
-  const struct place top = {};
   struct snoop_event *event;
   struct root_key key = {};
-  __u32 offset;
-  __u32 mount_at;
   __u8 told = 1;
   __u16 type;
 
@@ -148,11 +206,14 @@ __noinline int announce_root(__u32 which)
   if (!key.root || bpf_map_lookup_elem(&known_roots, &key))
     return 0;
   type = event->type;
-  offset = event->path_len;
-  walk_up(&scratch->access.root, &top, which, &offset, &mount_at);
+  scratch->walk.at = scratch->access.root;
+  scratch->walk.root.dentry = NULL;
+  scratch->walk.root.mnt = NULL;
+  scratch->walk.offset = event->path_len;
+  walk_up(which);
   event->type = SNOOP_EVENT_ROOT;
   event->mount_at = 0;
-  if (output(scratch, offset - event->path_len, 0, BPF_RB_FORCE_WAKEUP))
+  if (output(scratch, scratch->walk.offset - event->path_len, 0, BPF_RB_FORCE_WAKEUP))
     bpf_map_update_elem(&known_roots, &key, &told, BPF_ANY);
   event->type = type;
   return 0;
@@ -168,9 +229,8 @@ __noinline int emit_access(__u32 which)
   struct seen_key key = {};
   struct snoop_seen *seen = NULL;
   __u64 base = 0;
-  __u32 offset;
+  struct walk *walk;
   __u32 start;
-  __u32 mount_at;
   __u32 base_len = 0;
   __u32 resolved_len = 0;
   int state;
@@ -187,29 +247,43 @@ __noinline int emit_access(__u32 which)
     access->uncached |= !base;
   }
   if (!access->uncached) {
-    hash_access(&key, scratch, base);
+    struct snoop_recent *recent;
+    __u64 tag;
+
+    hash_access(&key, scratch, which, base);
+    tag = tag_of(&key, scratch->event.seen);
+    recent = recent_of(&key);
+    if (recent && recent->tag == tag) {
+      recent->count++;
+      return 0;
+    }
     seen = bpf_map_lookup_elem(&seen_paths, &key);
     if (seen && (seen->seen & scratch->event.seen) == scratch->event.seen) {
-      seen->repeats++;
+      count_use(seen->entry, 1);
+      if (recent)
+        set_recent(recent, tag, seen->entry);
       return 0;
     }
   }
 
   announce_root(which);
-  offset = scratch->event.path_len;
+  walk = &scratch->walk;
+  start = scratch->event.path_len;
+  walk->root = access->root;
+  walk->offset = start;
   scratch->event.mount_at = 0;
   if (access->base_names) {
     base_len = access->base_len;
-    if (base_len > SNOOP_WALK_MAX || offset > SNOOP_PATH_MAX)
+    if (base_len > SNOOP_WALK_MAX || start > SNOOP_PATH_MAX)
       return 0;
-    bpf_probe_read_kernel(scratch->data + offset, base_len, (const void *)access->base_names);
-    offset += base_len;
+    bpf_probe_read_kernel(scratch->data + start, base_len, (const void *)access->base_names);
+    walk->offset = start + base_len;
   } else if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
-    start = offset;
-    state = walk_up(&access->base, &access->root, which, &offset, &mount_at);
+    walk->at = access->base;
+    state = walk_up(which);
     if (scratch->event.type == SNOOP_EVENT_ELF_INTERPRETER && (state == WALK_CUT || state == WALK_DETACHED)) {
       /* A program without a name (memfd) has a loader all the same. */
-      offset = start;
+      walk->offset = start;
     } else if (state == WALK_CUT) {
       stats->path_truncated++;
       return 0;
@@ -220,20 +294,18 @@ __noinline int emit_access(__u32 which)
     }
     if (state == WALK_ABOVE_ROOT)
       scratch->event.flags |= SNOOP_FLAG_BASE_ABOVE_ROOT;
-    base_len = offset - start;
+    base_len = walk->offset - start;
   }
   if (access->file) {
-    struct place place;
-
     if (access->mapped)
-      place_of_mapped(&place, access->file);
+      place_of_mapped(&walk->at, access->file);
     else
-      place_of_file(&place, access->file);
-    start = offset;
-    state = walk_up(&place, &access->root, which, &offset, &mount_at);
+      place_of_file(&walk->at, access->file);
+    start = walk->offset;
+    state = walk_up(which);
     if (state == WALK_DONE || state == WALK_ABOVE_ROOT) {
-      resolved_len = offset - start;
-      scratch->event.mount_at = mount_at - start;
+      resolved_len = walk->offset - start;
+      scratch->event.mount_at = walk->mount_at - start;
       describe_file(scratch);
     } else if (access->may_be_nameless) {
       return 0;
@@ -299,15 +371,15 @@ static __always_inline struct scratch *start_access(__u32 which, const struct sn
 static __always_inline void set_inode(struct scratch *scratch, struct inode *inode)
 {
   scratch->access.inode = inode;
-  scratch->event.inode = BPF_CORE_READ(inode, i_ino);
-  scratch->access.device = BPF_CORE_READ(inode, i_sb, s_dev);
+  scratch->event.inode = READ(inode, i_ino);
+  scratch->access.device = READ(READ(inode, i_sb), s_dev);
 }
 
 /* The file behind a descriptor, or the image of a program. */
 static __always_inline void set_file(struct scratch *scratch, struct file *file)
 {
   scratch->access.file = file;
-  set_inode(scratch, BPF_CORE_READ(file, f_inode));
+  set_inode(scratch, READ(file, f_inode));
 }
 
 /* The inode of a mapped file, as a descriptor of it would have. */
@@ -319,14 +391,14 @@ static __always_inline struct inode *inode_of_mapped(struct file *file)
 
   place_of_mapped(&place, file);
   dentry = place.dentry;
-  return BPF_CORE_READ(dentry, d_inode);
+  return READ(dentry, d_inode);
 }
 
 /* A file that was made just now: no other each time, so known by its name. */
 static __always_inline void set_created_file(struct scratch *scratch, struct file *file)
 {
   scratch->access.file = file;
-  scratch->access.inode = BPF_CORE_READ(file, f_inode);
+  scratch->access.inode = READ(file, f_inode);
 }
 
 static __always_inline void set_mapped_file(struct scratch *scratch, struct file *file)

@@ -132,11 +132,35 @@ enum snoop_target_flag {
 
 /* What was reported already: the value of the map `seen_paths`. */
 struct snoop_seen {
-  __u64 seen;    /* as in snoop_event */
-  __u64 entry;   /* likewise */
-  __u32 repeats; /* accesses that sent no record; not exact where CPUs count at once */
-  __u32 reserved;
+  __u64 seen;  /* as in snoop_event */
+  __u64 entry; /* likewise */
 };
+
+/*
+ * A direct way to the targets, in front of the map `cgroups`: nothing but loads.
+ * `cgroup_id` 0: no target has a place here, so a cgroup that belongs here is none.
+ * Any other cgroup than this one must be looked for in the map, and this one too
+ * where `target` is 0.
+ */
+struct snoop_front {
+  __u64 cgroup_id; /* with SNOOP_FRONT_CROWDED: others belong here too */
+  __u64 target;    /* snoop_target id, and slot shifted by 32 */
+};
+#define SNOOP_FRONTS 4096
+#define SNOOP_FRONT_CROWDED (1ULL << 63)
+#define SNOOP_FRONT_OF(cgroup_id) (((cgroup_id)*0x9e3779b97f4a7c15ULL) >> 52)
+
+/* An access that was not new, lately, on one CPU: in front of the map `seen_paths`. */
+struct snoop_recent {
+  __u64 tag;   /* hash of the access, its kinds and outcome included; 0: empty */
+  __u32 entry; /* the lower half of snoop_event.entry */
+  __u32 count; /* repeats that are not in `use_counts` yet */
+};
+#define SNOOP_RECENTS 4096
+
+/* Repeats of the entry with this number modulo the size of the map `use_counts`.
+ * They only grow. Not exact where CPUs count at once. */
+#define SNOOP_USE_COUNTS (1U << 19)
 
 /* Counted in the kernel, per CPU and target. */
 struct snoop_target_stats {
@@ -155,12 +179,14 @@ struct snoop_global_stats {
 
 #ifdef __cplusplus
 static_assert(sizeof(snoop_event) == 88, "shared with the kernel side");
-static_assert(sizeof(snoop_seen) == 24, "shared with the kernel side");
+static_assert(sizeof(snoop_front) == 16, "shared with the kernel side");
+static_assert(sizeof(snoop_recent) == 16, "shared with the kernel side");
 static_assert(sizeof(snoop_target) == 16, "shared with the kernel side");
 static_assert(sizeof(snoop_target_stats) == 40, "shared with the kernel side");
 #else
 _Static_assert(sizeof(struct snoop_event) == 88, "shared with user space");
-_Static_assert(sizeof(struct snoop_seen) == 24, "shared with user space");
+_Static_assert(sizeof(struct snoop_front) == 16, "shared with user space");
+_Static_assert(sizeof(struct snoop_recent) == 16, "shared with user space");
 _Static_assert(sizeof(struct snoop_target) == 16, "shared with user space");
 _Static_assert(sizeof(struct snoop_target_stats) == 40, "shared with user space");
 #endif

@@ -13,20 +13,20 @@
 static __always_inline void emit_baseline(struct task_struct *task, struct file *file, bool mapped)
 {
   __u64 cgroup_id;
-  const struct snoop_target *target = task_target(task, &cgroup_id);
+  struct snoop_target target = {};
   struct fs_struct *fs;
   struct scratch *scratch;
   __u16 type;
 
-  if (!target)
+  if (!task_target(&target, task, &cgroup_id))
     return;
-  type = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+  type = READ(READ(file, f_inode), i_mode) & S_IFMT;
   if (type != S_IFREG && type != S_IFDIR)
     return; /* pipes, sockets, devices: no file of an image */
   fs = task->fs;
   if (!fs)
     return;
-  scratch = start_access(SCRATCH_BASELINE, target, cgroup_id);
+  scratch = start_access(SCRATCH_BASELINE, &target, cgroup_id);
   if (!scratch)
     return;
   scratch->event.pid = task->tgid;
@@ -47,15 +47,14 @@ SEC("iter/task")
 int baseline_cwds(struct bpf_iter__task *ctx)
 {
   struct task_struct *task = ctx->task;
-  const struct snoop_target *target;
+  struct snoop_target target = {};
   __u64 cgroup_id;
 
   if (!task)
     return 0;
   learn_cwd(task);
-  target = task_target(task, &cgroup_id);
-  if (target)
-    join_target(task, target);
+  if (task_target(&target, task, &cgroup_id))
+    join_target(task, &target);
   return 0;
 }
 

@@ -31,6 +31,8 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     child.flags &= ~SNOOP_TARGET_TOP;
     if (bpf_map_update_elem(&cgroups, &id, &child, BPF_ANY))
       __sync_fetch_and_add(&global_stats.targets_over_limit, 1);
+    else
+      add_front(id, &child);
     return 0;
   }
 
@@ -46,6 +48,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     bpf_map_push_elem(&free_targets, &child, 0);
     return 0;
   }
+  add_front(id, &child);
   scratch = start_access(SCRATCH_CGROUP, &child, id);
   if (!scratch)
     return 0;
@@ -69,6 +72,7 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
     return 0;
   target = *found;
   bpf_map_delete_elem(&cgroups, &id);
+  remove_front(id);
   /* If there is no room for it, user space finds out when it reports. */
   if (target.id)
     send_notice(SNOOP_EVENT_CGROUP_GONE, &target, id, NULL, !!(target.flags & SNOOP_TARGET_TOP));
@@ -82,19 +86,18 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
 {
-  const struct snoop_target *target;
+  struct snoop_target target = {};
   __u64 cgroup_id;
   __u32 process;
 
   if (!is_our_hierarchy(cgroup))
     return 0;
   learn_cwd(task);
-  target = task_target(task, &cgroup_id);
-  if (!target) {
+  if (!task_target(&target, task, &cgroup_id)) {
     process = task->tgid;
     bpf_map_delete_elem(&members, &process);
-  } else if (join_target(task, target)) {
-    send_moved(task, target, cgroup_id);
+  } else if (join_target(task, &target)) {
+    send_moved(task, &target, cgroup_id);
   }
   return 0;
 }

@@ -63,7 +63,7 @@ static __always_inline bool read_fd_path(struct scratch *scratch, const char *fd
 
 static long on_vma(struct task_struct *task, struct vm_area_struct *vma, struct file **file)
 {
-  *file = BPF_CORE_READ(vma, vm_file);
+  *file = READ(vma, vm_file);
   return 0;
 }
 
@@ -71,7 +71,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
   __u64 cgroup_id;
-  const struct snoop_target *target = current_target(&cgroup_id);
+  struct snoop_target target = {};
   struct scratch *scratch;
   struct fs_struct *fs;
   const char *fdpath;
@@ -80,9 +80,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   const struct pt_regs *regs;
   bool is_script;
 
-  if (!target)
+  if (!task_target(&target, task, &cgroup_id))
     return 0;
-  scratch = start_access(SCRATCH_EXEC, target, cgroup_id);
+  scratch = start_access(SCRATCH_EXEC, &target, cgroup_id);
   if (!scratch)
     return 0;
   fs = task->fs;
@@ -122,7 +122,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   /* The new program starts in its loader, if it has one. */
   regs = (const struct pt_regs *)bpf_task_pt_regs(task);
   bpf_find_vma(task, user_ip(regs), on_vma, &loader, 0);
-  if (loader && inode_of_mapped(loader) != BPF_CORE_READ(image, f_inode)) {
+  if (loader && inode_of_mapped(loader) != READ(image, f_inode)) {
     count_event(scratch);
     scratch->event.type = SNOOP_EVENT_ELF_INTERPRETER;
     scratch->event.flags = SNOOP_FLAG_RELATIVE;
@@ -138,9 +138,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
  * it was moved: whatever was known of this fs_struct is of another task. */
 static __always_inline void learn_cwd(struct task_struct *task)
 {
+  struct snoop_target target = {};
   __u64 cgroup_id;
 
-  if (task_target(task, &cgroup_id) && task->fs)
+  if (task_target(&target, task, &cgroup_id) && task->fs)
     remember_cwd(task->fs);
 }
 
@@ -148,8 +149,8 @@ static __always_inline void learn_cwd(struct task_struct *task)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-  const struct snoop_target *target;
-  const struct snoop_target *former;
+  struct snoop_target target = {};
+  struct snoop_target former = {};
   __u64 cgroup_id;
   __u64 former_id;
 
@@ -157,13 +158,11 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     learn_cwd(child);
   if (child->tgid == parent->tgid)
     return 0;
-  target = task_target(child, &cgroup_id);
-  if (!target)
+  if (!task_target(&target, child, &cgroup_id))
     return 0;
-  join_target(child, target);
-  former = task_target(parent, &former_id);
-  if (!former || former->id != target->id)
-    send_moved(child, target, cgroup_id);
+  join_target(child, &target);
+  if (!task_target(&former, parent, &former_id) || former.id != target.id)
+    send_moved(child, &target, cgroup_id);
   return 0;
 }
 

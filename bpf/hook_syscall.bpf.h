@@ -8,6 +8,11 @@
 #include "uapi.bpf.h"
 #include <bpf/bpf_tracing.h>
 
+static __always_inline __u64 arg_of(const struct call *call, __u32 n)
+{
+  return call->args[n & 7];
+}
+
 /* Whether the call wrote its result over the path that it was given. */
 static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
@@ -155,31 +160,31 @@ static __always_inline bool set_socket_path(struct access *access, const struct 
 }
 
 /* The same of a call with one address, or the first one. */
-static __always_inline bool socket_path(struct access *access, const struct pt_regs *regs, int abi, __u32 *op,
+static __always_inline bool socket_path(struct access *access, const struct call *call, __u32 *op,
                                         const volatile struct snoop_syscall_rule *rule)
 {
   struct msg_name name = {};
-  __u64 first = syscall_arg(regs, abi, rule->path);
+  __u64 first = arg_of(call, rule->path);
 
   if (*op == SNOOP_OP_SOCKETCALL) {
     __u32 args[6] = {};
-    __u64 call = syscall_arg(regs, abi, rule->extra);
+    __u64 which = arg_of(call, rule->extra);
 
-    if (call != SYS_BIND && call != SYS_CONNECT && call != SYS_SENDTO && call != SYS_SENDMSG)
+    if (which != SYS_BIND && which != SYS_CONNECT && which != SYS_SENDTO && which != SYS_SENDMSG)
       return false;
     bpf_probe_read_user(args, sizeof(args), (const void *)first);
-    if (call == SYS_SENDMSG) {
-      read_msg_name(&name, args[1], abi);
+    if (which == SYS_SENDMSG) {
+      read_msg_name(&name, args[1], call->abi);
     } else {
-      name.address = call == SYS_SENDTO ? args[4] : args[1];
-      name.length = call == SYS_SENDTO ? args[5] : args[2];
+      name.address = which == SYS_SENDTO ? args[4] : args[1];
+      name.length = which == SYS_SENDTO ? args[5] : args[2];
     }
-    *op = call == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
+    *op = which == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
   } else if (*op == SNOOP_OP_SENDMSG || *op == SNOOP_OP_SENDMMSG) {
-    read_msg_name(&name, first, abi);
+    read_msg_name(&name, first, call->abi);
   } else {
     name.address = first;
-    name.length = syscall_arg(regs, abi, rule->extra);
+    name.length = arg_of(call, rule->extra);
   }
   return set_socket_path(access, &name);
 }
@@ -222,81 +227,65 @@ static __always_inline void learn_root(struct fs_struct *fs, const struct snoop_
   announce_root(SCRATCH_FILE);
 }
 
-static __always_inline __s32 dirfd_arg(const struct pt_regs *regs, int abi, __u8 arg)
+static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
 {
-  return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)syscall_arg(regs, abi, arg);
+  return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, arg);
 }
 
 /* Whether the call did not follow a link that the path ends with. `flags`: of an open. */
-static __always_inline bool is_nofollow(const struct pt_regs *regs, int abi,
-                                        const volatile struct snoop_syscall_rule *rule, __u64 flags)
+static __always_inline bool is_nofollow(const struct call *call, const volatile struct snoop_syscall_rule *rule,
+                                        __u64 flags)
 {
   switch (rule->follow) {
   case SNOOP_FOLLOW_NEVER: return true;
-  case SNOOP_FOLLOW_UNLESS_TOLD: return syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_NOFOLLOW;
-  case SNOOP_FOLLOW_IF_TOLD: return !(syscall_arg(regs, abi, rule->follow_arg) & AT_SYMLINK_FOLLOW);
+  case SNOOP_FOLLOW_UNLESS_TOLD: return arg_of(call, rule->follow_arg) & AT_SYMLINK_NOFOLLOW;
+  case SNOOP_FOLLOW_IF_TOLD: return !(arg_of(call, rule->follow_arg) & AT_SYMLINK_FOLLOW);
   case SNOOP_FOLLOW_OPEN: return is_nofollow_open(flags);
   default: return false;
   }
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+/*
+ * A call with a path, of a target, at its end: whichever hook saw it. What it was
+ * stands in `scratch.call`, and its result in the event. Global, so verified by itself.
+ */
+__noinline int on_call(__u32 which)
 {
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct scratch *scratch = scratch_of(which);
   const volatile struct snoop_syscall_rule *rule;
-  struct task_struct *task;
-  const struct snoop_target *target;
-  struct scratch *scratch;
-  __u64 number = syscall_number(regs);
-  __u64 cgroup_id;
+  const struct call *call;
   __u64 flags = 0;
   __u64 kinds;
+  __u32 number;
   __u32 outcome;
   __u32 op;
-  int abi;
+  long ret;
 
-  if (number >= SNOOP_MAX_SYSCALL)
-    return 0;
-  if (!(cfg_rules[ABI_NATIVE][number].op | cfg_rules[ABI_COMPAT][number].op))
-    return 0;
-  target = current_target(&cgroup_id);
-  if (!target)
-    return 0;
-  task = bpf_get_current_task_btf();
-  abi = task_abi(task);
-  rule = &cfg_rules[abi][number];
-  op = rule->op;
-  if (!op || is_no_access(ret))
-    return 0;
-  if (op == SNOOP_OP_REBASE) {
-    if (ret >= 0) {
-      remember_cwd(task->fs);
-      learn_root(task->fs, target, cgroup_id);
-    }
-    return 0;
-  }
-  if (op == SNOOP_OP_EXEC && ret >= 0)
-    return 0;
-  scratch = start_access(SCRATCH_SYSCALL, target, cgroup_id);
   if (!scratch)
     return 0;
-
-  scratch->event.result = ret;
-  scratch->access.user_path = syscall_arg(regs, abi, rule->path);
-  scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd);
+  call = &scratch->call;
+  number = call->number;
+  if (number >= SNOOP_MAX_SYSCALL)
+    return 0;
+  ret = scratch->event.result;
+  rule = &cfg_rules[call->abi == ABI_COMPAT ? ABI_COMPAT : ABI_NATIVE][number];
+  op = rule->op;
+  scratch->access.user_path = arg_of(call, rule->path);
+  scratch->access.dirfd = dirfd_arg(call, rule->dirfd);
   if (rule->result != SNOOP_NO_ARG && ret >= 0) {
-    scratch->access.result_buffer = syscall_arg(regs, abi, rule->result);
+    scratch->access.result_buffer = arg_of(call, rule->result);
     scratch->access.result_size = rule->result_words ? rule->result_words * 8 : (__u32)ret;
   }
   switch (op) {
   case SNOOP_OP_OPEN:
-    flags = syscall_arg(regs, abi, rule->extra);
+    flags = arg_of(call, rule->extra);
     kinds = kinds_of_flags(flags);
     break;
   case SNOOP_OP_OPENAT2: {
     struct open_how how = {};
 
-    bpf_probe_read_user(&how, sizeof(how), (const void *)syscall_arg(regs, abi, rule->extra));
+    bpf_probe_read_user(&how, sizeof(how), (const void *)arg_of(call, rule->extra));
     flags = how.flags;
     kinds = kinds_of_flags(flags);
     if (how.resolve & RESOLVE_IN_ROOT)
@@ -310,7 +299,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   case SNOOP_OP_HANDLE:
     if (ret < 0)
       return 0; /* nothing that could be named */
-    flags = syscall_arg(regs, abi, rule->extra);
+    flags = arg_of(call, rule->extra);
     kinds = kinds_of_flags(flags);
     scratch->access.named_by_file = true;
     break;
@@ -319,12 +308,12 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   case SNOOP_OP_SENDMSG:
   case SNOOP_OP_SENDMMSG:
   case SNOOP_OP_SOCKETCALL:
-    if (!socket_path(&scratch->access, regs, abi, &op, rule) && op != SNOOP_OP_SENDMMSG)
+    if (!socket_path(&scratch->access, call, &op, rule) && op != SNOOP_OP_SENDMMSG)
       return 0;
     kinds = op == SNOOP_OP_BIND ? KIND(CHANGE) : KIND(CONNECT);
     break;
   case SNOOP_OP_MOUNT:
-    flags = syscall_arg(regs, abi, rule->extra);
+    flags = arg_of(call, rule->extra);
     kinds = KIND(CHANGE);
     break;
   case SNOOP_OP_UMOUNT:
@@ -340,35 +329,77 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 
     /* A seccomp filter that traps or kills puts the number of the call where
      * its result should be (syscall_rollback); nothing was opened then. */
-    if (!file && (__u64)ret == number)
+    if (!file && ret == number)
       return 0;
     if (file)
       kinds |= set_opened(scratch, file, flags);
   }
-  if (is_nofollow(regs, abi, rule, flags))
+  if (is_nofollow(call, rule, flags))
     scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
   outcome = outcome_of(ret);
-  if (ret > 0 && (__u64)ret == number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
+  if (ret > 0 && ret == number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
     outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
 
-  on_path(SCRATCH_SYSCALL, op);
+  on_path(which, op);
   if (op == SNOOP_OP_SENDMMSG && ret > 1) {
-    struct messages messages = {.first = syscall_arg(regs, abi, rule->path), .abi = abi};
+    struct messages messages = {.first = arg_of(call, rule->path), .abi = call->abi};
 
     bpf_loop(ret - 1, on_next_message, &messages, 0);
   }
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
     remember_cwd(task->fs); /* pivot_root, which counts as chroot, moves it */
-  if (op == SNOOP_OP_CHROOT && ret == 0)
-    learn_root(task->fs, target, cgroup_id);
   if (rule->path2 != SNOOP_NO_ARG) {
-    scratch->access.user_path = syscall_arg(regs, abi, rule->path2);
-    scratch->access.dirfd = dirfd_arg(regs, abi, rule->dirfd2);
+    scratch->access.user_path = arg_of(call, rule->path2);
+    scratch->access.dirfd = dirfd_arg(call, rule->dirfd2);
     scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(flags & (MS_BIND | MS_MOVE));
     scratch->event.flags &= SNOOP_FLAG_NOFOLLOW;
-    on_path(SCRATCH_SYSCALL, op);
+    on_path(which, op);
   }
+  return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+{
+  struct task_struct *task;
+  struct snoop_target target = {};
+  struct scratch *scratch;
+  __u64 number = syscall_number(regs);
+  __u64 cgroup_id;
+  __u32 op;
+  int abi;
+
+  if (number >= SNOOP_MAX_SYSCALL)
+    return 0;
+  if (!(cfg_rules[ABI_NATIVE][number].op | cfg_rules[ABI_COMPAT][number].op))
+    return 0;
+  task = bpf_get_current_task_btf();
+  if (!task_target(&target, task, &cgroup_id))
+    return 0;
+  abi = task_abi(task);
+  op = cfg_rules[abi][number].op;
+  if (!op || is_no_access(ret))
+    return 0;
+  if (op == SNOOP_OP_REBASE) {
+    if (ret >= 0) {
+      remember_cwd(task->fs);
+      learn_root(task->fs, &target, cgroup_id);
+    }
+    return 0;
+  }
+  if (op == SNOOP_OP_EXEC && ret >= 0)
+    return 0;
+  scratch = start_access(SCRATCH_SYSCALL, &target, cgroup_id);
+  if (!scratch)
+    return 0;
+  scratch->event.result = ret;
+  scratch->call.number = number;
+  scratch->call.abi = abi;
+  copy_args(scratch->call.args, regs, abi);
+  on_call(SCRATCH_SYSCALL);
+  if (op == SNOOP_OP_CHROOT && ret == 0)
+    learn_root(task->fs, &target, cgroup_id);
   return 0;
 }
 

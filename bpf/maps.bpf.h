@@ -16,6 +16,8 @@ const volatile __u32 cfg_first_sight_only = 1;
 const volatile __u64 cfg_hash_seed[2] = {};
 /* The reader is woken when this much is gathered. */
 const volatile __u64 cfg_wakeup_bytes = 65536;
+/* The kernel has bpf_rdonly_cast (6.2). */
+const volatile __u32 cfg_typed_reads = 0;
 /* Index of a version 1 controller in css_set.subsys, whose hierarchy tells the
  * targets apart; -1: cgroup2. And the number of that hierarchy, where cgroup2 is 0
  * (kernel/cgroup/cgroup.c). */
@@ -26,6 +28,8 @@ const volatile __s32 cfg_hierarchy_id = 0;
 __u32 self_pid = 0;
 /* FMODE_BACKING of include/linux/fs.h, which 6.14 has moved. */
 __u32 fmode_backing = 0;
+/* io_uring requests have the form that hook_uring.bpf.h knows. */
+bool knows_requests = false;
 /* What identify() has found out. */
 __u64 identified = 0;
 __u32 identified_magic = 0;
@@ -46,6 +50,8 @@ struct {
   __type(key, __u64);
   __type(value, struct snoop_target);
 } cgroups SEC(".maps");
+
+struct snoop_front fronts[SNOOP_FRONTS] = {};
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -90,6 +96,27 @@ struct {
 
 /* Number of the next entry of `seen_paths`; 0 is none. */
 __u64 next_entry = 1;
+
+struct recents {
+  struct snoop_recent slots[SNOOP_RECENTS];
+};
+
+/* One for each CPU, so that what all of them use stays where it is. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct recents);
+} recents SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, SNOOP_USE_COUNTS);
+  __type(key, __u32);
+  __type(value, __u32);
+} use_counts SEC(".maps");
 
 /* Root directories that user space was told of, so that it may hold them. */
 struct root_key {
@@ -160,8 +187,27 @@ struct access {
 #define DATA_MAX (SNOOP_PATH_MAX + 2 * SNOOP_WALK_MAX)
 #define NAME_ROOM 256
 
+/* From a directory or file up to a root. */
+struct walk {
+  struct place at;
+  struct place root;
+  __u32 offset; /* into scratch.data: where the next name goes */
+  __u32 limit;
+  __u32 state;    /* enum walk_state */
+  __u32 mount_at; /* offset of the names of the mount point, or the end */
+};
+
+/* A system call at its end. */
+struct call {
+  __u64 args[8]; /* six, and 0 */
+  __u32 number;
+  __u32 abi;
+};
+
 struct scratch {
   struct access access;
+  struct walk walk;
+  struct call call;
   struct snoop_event event;
   /* The room behind DATA_MAX: a name that starts below it may end beyond. */
   char data[DATA_MAX + NAME_ROOM];

@@ -54,12 +54,12 @@ static __always_inline __u64 set_opened(struct scratch *scratch, struct file *fi
   /* With O_TMPFILE the path is that of the directory. */
   if (flags & O_TMPFILE_ONLY)
     return 0;
-  if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED) {
+  if (READ(file, f_mode) & FMODE_CREATED) {
     set_created_file(scratch, file);
     return KIND(CREATE);
   }
   set_file(scratch, file);
-  return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR ? KIND(DIRECTORY) : 0;
+  return (READ(READ(file, f_inode), i_mode) & S_IFMT) == S_IFDIR ? KIND(DIRECTORY) : 0;
 }
 
 #endif

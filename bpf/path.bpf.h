@@ -4,8 +4,8 @@
 #define SNOOP_PATH_BPF_H
 
 #include "maps.bpf.h"
+#include "read.bpf.h"
 #include "uapi.bpf.h"
-#include <bpf/bpf_core_read.h>
 
 /* include/uapi/linux/fcntl.h */
 #define AT_FDCWD (-100)
@@ -15,19 +15,10 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
   return mnt ? (void *)mnt - bpf_core_field_offset(struct mount, mnt) : NULL;
 }
 
-/*
- * Two ways to follow a pointer. What hangs on a task that the program was given
- * (its fs_struct, its table of files) is of a type that the verifier knows:
- * plain loads. What was read out of memory (an open file, a dentry) is a number
- * to it: bpf_probe_read_kernel, by BPF_CORE_READ, which costs a call.
- */
 static __always_inline void place_of_file(struct place *place, struct file *file)
 {
-  struct path path;
-
-  bpf_core_read(&path, sizeof(path), &file->f_path);
-  place->dentry = path.dentry;
-  place->mnt = mount_of(path.mnt);
+  place->dentry = READ(file, f_path.dentry);
+  place->mnt = mount_of(READ(file, f_path.mnt));
 }
 
 /* What overlayfs has mapped is a file of a layer; it keeps the path that the
@@ -36,7 +27,7 @@ static __always_inline void place_of_mapped(struct place *place, struct file *fi
 {
   struct path path;
 
-  if (!bpf_core_field_exists(struct backing_file, user_path) || !(BPF_CORE_READ(file, f_mode) & fmode_backing)) {
+  if (!bpf_core_field_exists(struct backing_file, user_path) || !(READ(file, f_mode) & fmode_backing)) {
     place_of_file(place, file);
     return;
   }
@@ -72,6 +63,41 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 f
 /* How far up a directory's identity is made from. */
 #define IDENTITY_LEVELS 64
 
+struct climb {
+  struct dentry *dentry;
+  struct mount *mnt;
+  struct dentry *mnt_root;
+  __u64 identity;
+  __u64 found; /* identity at the top; 0: none yet */
+};
+
+static long climb_step(__u32 index, struct climb *climb)
+{
+  struct dentry *dentry = climb->dentry;
+  struct dentry *parent;
+
+  if (dentry == climb->mnt_root) {
+    struct mount *below = climb->mnt;
+    struct mount *mnt = READ(below, mnt_parent);
+
+    if (mnt == below) {
+      climb->found = climb->identity | 1;
+      return 1;
+    }
+    climb->dentry = READ(below, mnt_mountpoint);
+    climb->mnt = mnt;
+    climb->mnt_root = READ(mnt, mnt.mnt_root);
+    return 0;
+  }
+  parent = READ(dentry, d_parent);
+  if (parent == dentry)
+    return 1; /* in no directory */
+  climb->identity = (climb->identity ^ READ(dentry, d_name.hash_len)) * 0xff51afd7ed558ccdULL;
+  climb->identity ^= climb->identity >> 32;
+  climb->dentry = parent;
+  return 0;
+}
+
 /*
  * A number that changes when the path of this place does: from the name hashes
  * of all directories up to the top of the mount namespace, mount points too. The
@@ -81,37 +107,16 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 f
  */
 static __always_inline __u64 place_identity(const struct place *place)
 {
-  struct dentry *dentry = place->dentry;
+  struct climb climb = {.dentry = place->dentry, .mnt = place->mnt};
   struct mount *mnt = place->mnt;
-  struct dentry *mnt_root = BPF_CORE_READ(mnt, mnt.mnt_root);
-  __u64 identity = 0;
 
-  for (int i = 0; i < IDENTITY_LEVELS; i++) {
-    struct dentry *parent;
-
-    if (dentry == mnt_root) {
-      struct mount *below = mnt;
-
-      mnt = BPF_CORE_READ(below, mnt_parent);
-      if (mnt == below)
-        return identity | 1;
-      dentry = BPF_CORE_READ(below, mnt_mountpoint);
-      mnt_root = BPF_CORE_READ(mnt, mnt.mnt_root);
-      continue;
-    }
-    parent = BPF_CORE_READ(dentry, d_parent);
-    if (parent == dentry)
-      return 0; /* in no directory */
-    identity = (identity ^ BPF_CORE_READ(dentry, d_name.hash_len)) * 0xff51afd7ed558ccdULL;
-    identity ^= identity >> 32;
-    dentry = parent;
-  }
-  return 0;
+  climb.mnt_root = READ(mnt, mnt.mnt_root);
+  bpf_loop(IDENTITY_LEVELS, climb_step, &climb, 0);
+  return climb.found;
 }
 
 enum walk_state {
-  WALK_GOING = 0,
-  WALK_DONE,       /* at the root that was asked for */
+  WALK_DONE = 0,   /* at the root that was asked for */
   WALK_ABOVE_ROOT, /* at the root of the mount namespace instead */
   WALK_DETACHED,   /* at the top of something mounted nowhere */
   WALK_CUT,        /* no more room */
@@ -124,33 +129,30 @@ enum walk_state {
 
 static __always_inline bool is_attached(struct mount *top)
 {
-  struct mnt_namespace *ns = BPF_CORE_READ(top, mnt_ns);
-  __u32 number = ns ? BPF_CORE_READ(ns, ns.inum) : 0;
+  struct mnt_namespace *ns = READ(top, mnt_ns);
+  __u32 number = ns ? READ(ns, ns.inum) : 0;
 
   return number != 0 && number != MNT_NS_ANON_INO;
 }
 
-struct walk {
-  struct place at;
-  struct place root;
-  __u32 scratch;
-  __u32 offset; /* into scratch.data: where the next name goes */
-  __u32 limit;
-  __u32 state;
-  __u32 mount_at; /* offset of the first name that is not below the mount of `from` */
-};
-
 #define NO_MOUNT ((__u32)-1)
 
-static long walk_step(__u32 index, struct walk *walk)
+static long walk_step(__u32 index, __u32 *which)
 {
-  struct scratch *scratch = scratch_of(walk->scratch);
-  struct dentry *dentry = walk->at.dentry;
-  struct mount *mnt = walk->at.mnt;
-  __u32 offset = walk->offset;
+  struct scratch *scratch = scratch_of(*which);
+  struct dentry *dentry;
+  struct walk *walk;
+  struct mount *mnt;
+  __u32 offset;
   long copied;
 
-  if (!scratch || !dentry || !mnt) {
+  if (!scratch)
+    return 1;
+  walk = &scratch->walk;
+  dentry = walk->at.dentry;
+  mnt = walk->at.mnt;
+  offset = walk->offset;
+  if (!dentry || !mnt) {
     walk->state = WALK_DETACHED;
     return 1;
   }
@@ -158,20 +160,20 @@ static long walk_step(__u32 index, struct walk *walk)
     walk->state = WALK_DONE;
     return 1;
   }
-  if (dentry == BPF_CORE_READ(mnt, mnt.mnt_root)) {
-    struct mount *parent = BPF_CORE_READ(mnt, mnt_parent);
+  if (dentry == READ(mnt, mnt.mnt_root)) {
+    struct mount *parent = READ(mnt, mnt_parent);
 
     if (parent == mnt) {
       walk->state = is_attached(mnt) ? WALK_ABOVE_ROOT : WALK_DETACHED;
       return 1;
     }
-    walk->at.dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+    walk->at.dentry = READ(mnt, mnt_mountpoint);
     walk->at.mnt = parent;
     if (walk->mount_at == NO_MOUNT)
       walk->mount_at = offset;
     return 0;
   }
-  walk->at.dentry = BPF_CORE_READ(dentry, d_parent);
+  walk->at.dentry = READ(dentry, d_parent);
   if (walk->at.dentry == dentry) {
     walk->state = WALK_DETACHED;
     return 1;
@@ -180,7 +182,7 @@ static long walk_step(__u32 index, struct walk *walk)
     walk->state = WALK_CUT;
     return 1;
   }
-  copied = bpf_probe_read_kernel_str(scratch->data + offset, NAME_ROOM, BPF_CORE_READ(dentry, d_name.name));
+  copied = bpf_probe_read_kernel_str(scratch->data + offset, NAME_ROOM, READ(dentry, d_name.name));
   if (copied <= 1) {
     walk->state = WALK_CUT;
     return 1;
@@ -193,26 +195,24 @@ static long walk_step(__u32 index, struct walk *walk)
 #define WALK_STEPS (2 * SNOOP_WALK_MAX)
 
 /*
- * Appends the names from `from` up to `root`, the leaf first, to the scratch
- * data at `*offset`, and moves `*offset` behind them. `*mount_at`: where the
- * names of the mount point begin, or the end.
+ * Appends the names from `walk.at` up to `walk.root`, the leaf first, to the scratch
+ * data at `walk.offset`, and moves that behind them. Global, so verified by itself.
  */
-static __always_inline int walk_up(const struct place *from, const struct place *root, __u32 which, __u32 *offset,
-                                   __u32 *mount_at)
+__noinline int walk_up(__u32 which)
 {
-  struct walk walk = {
-      .at = *from,
-      .root = *root,
-      .scratch = which,
-      .offset = *offset,
-      .limit = *offset + SNOOP_WALK_MAX - NAME_ROOM,
-      .mount_at = NO_MOUNT,
-  };
+  struct scratch *scratch = scratch_of(which);
+  struct walk *walk;
 
-  bpf_loop(WALK_STEPS, walk_step, &walk, 0);
-  *offset = walk.offset;
-  *mount_at = walk.mount_at == NO_MOUNT ? walk.offset : walk.mount_at;
-  return walk.state == WALK_GOING ? WALK_CUT : (int)walk.state;
+  if (!scratch)
+    return WALK_DETACHED;
+  walk = &scratch->walk;
+  walk->limit = walk->offset + SNOOP_WALK_MAX - NAME_ROOM;
+  walk->mount_at = NO_MOUNT;
+  walk->state = WALK_CUT;
+  bpf_loop(WALK_STEPS, walk_step, &which, 0);
+  if (walk->mount_at == NO_MOUNT)
+    walk->mount_at = walk->offset;
+  return walk->state;
 }
 
 static __always_inline void remember_cwd(struct fs_struct *fs)
@@ -226,7 +226,7 @@ static __always_inline void remember_cwd(struct fs_struct *fs)
   dentry = place.dentry;
   cwd.dentry = (__u64)dentry;
   cwd.mnt = (__u64)place.mnt;
-  cwd.check = BPF_CORE_READ(dentry, d_name.hash_len);
+  cwd.check = READ(dentry, d_name.hash_len);
   bpf_map_update_elem(&known_cwds, &key, &cwd, BPF_ANY);
 }
 
@@ -242,7 +242,7 @@ static __always_inline bool recall_cwd(struct place *place, struct fs_struct *fs
   dentry = (struct dentry *)cwd->dentry;
   place->dentry = dentry;
   place->mnt = (struct mount *)cwd->mnt;
-  return BPF_CORE_READ(dentry, d_name.hash_len) == cwd->check;
+  return READ(dentry, d_name.hash_len) == cwd->check;
 }
 
 #endif

@@ -18,28 +18,60 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
   return BPF_CORE_READ(state, cgroup, kn, id);
 }
 
-/* The task's target, if it is traced and not snoop itself. */
-static __always_inline struct snoop_target *current_target(__u64 *cgroup_id)
+/* Makes the way to the target short. Before or after the map has it. */
+static __always_inline void add_front(__u64 cgroup_id, const struct snoop_target *target)
 {
-  struct snoop_target *target;
+  struct snoop_front *front = &fronts[SNOOP_FRONT_OF(cgroup_id)];
+  __u64 former = __sync_val_compare_and_swap(&front->cgroup_id, 0, cgroup_id);
 
-  *cgroup_id = cfg_cgroup_subsys < 0 ? bpf_get_current_cgroup_id() : cgroup_of(bpf_get_current_task_btf());
-  target = bpf_map_lookup_elem(&cgroups, cgroup_id);
-  if (!target || !target->id || bpf_get_current_pid_tgid() >> 32 == self_pid)
-    return NULL;
-  return target;
+  if (former == 0 || (former & ~SNOOP_FRONT_CROWDED) == cgroup_id)
+    /* What user space has said already stays. */
+    __sync_val_compare_and_swap(&front->target, 0, target->id | (__u64)target->slot << 32);
+  else
+    __sync_fetch_and_or(&front->cgroup_id, SNOOP_FRONT_CROWDED);
 }
 
-/* The same of any task. */
-static __always_inline struct snoop_target *task_target(struct task_struct *task, __u64 *cgroup_id)
+static __always_inline void remove_front(__u64 cgroup_id)
 {
-  struct snoop_target *target;
+  struct snoop_front *front = &fronts[SNOOP_FRONT_OF(cgroup_id)];
+
+  if ((front->cgroup_id & ~SNOOP_FRONT_CROWDED) != cgroup_id)
+    return;
+  front->target = 0;
+  /* A crowded place is never free again: what else belongs here is in the map. */
+  __sync_val_compare_and_swap(&front->cgroup_id, cgroup_id, 0);
+}
+
+/* The task's target, if it is traced and not snoop itself. Its flags are not set. */
+static __always_inline bool task_target(struct snoop_target *target, struct task_struct *task, __u64 *cgroup_id)
+{
+  const struct snoop_front *front;
+  const struct snoop_target *known;
+  __u64 front_id;
 
   *cgroup_id = cgroup_of(task);
-  target = bpf_map_lookup_elem(&cgroups, cgroup_id);
-  if (!target || !target->id || (__u32)task->tgid == self_pid)
-    return NULL;
-  return target;
+  front = &fronts[SNOOP_FRONT_OF(*cgroup_id)];
+  front_id = front->cgroup_id;
+  if (!front_id)
+    return false;
+  if ((__u32)task->tgid == self_pid)
+    return false;
+  if ((front_id & ~SNOOP_FRONT_CROWDED) == *cgroup_id) {
+    __u64 packed = front->target;
+
+    target->id = packed;
+    target->slot = packed >> 32;
+    if (packed)
+      return true;
+  } else if (!(front_id & SNOOP_FRONT_CROWDED)) {
+    return false;
+  }
+  known = bpf_map_lookup_elem(&cgroups, cgroup_id);
+  if (!known || !known->id)
+    return false;
+  target->id = known->id;
+  target->slot = known->slot;
+  return true;
 }
 
 /* Copies a path out of kernel memory; false: counted as lost. */

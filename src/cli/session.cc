@@ -455,7 +455,7 @@ void Session::on_access(const Record& record) {
   const std::optional<uint32_t> index = keep(record, resolved->access);
   // What is only open or mapped is no use of it, however often it is looked at.
   if (index && record.event.seen != 1ULL << SNOOP_KIND_BASELINE) {
-    use_counts_.learn(record.event.entry, record.event.target, *index);
+    use_counts_.learn(record.event.entry, record.event.target, *index, recorder_);
   }
   for (const Access& link : resolved->links) {
     keep(record, link);
@@ -534,9 +534,7 @@ bool Session::note_ring_losses() {
 
 /// How often each file was used, as the kernel side has counted.
 void Session::collect_uses() {
-  std::vector<snoop_seen> entries;
-  probe_.for_each_seen([&](const snoop_seen& entry) { entries.push_back(entry); });
-  use_counts_.collect(std::move(entries), recorder_, wall_now());
+  use_counts_.collect(probe_.use_counts(), probe_.recents(), recorder_, wall_now());
 }
 
 void Session::on_new_cgroup(const Record& record) {

@@ -2,62 +2,53 @@
 #include "pipeline/use_counts.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace snoop {
 
-namespace {
-
-/// The kernel side remembers 131,072; the others came and went since the last collection.
-constexpr size_t kMostKnown = 1'000'000;
-
-}  // namespace
-
-void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index) {
-  if (number == 0) {
+void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index, Recorder& recorder) {
+  const auto low = static_cast<uint32_t>(number);
+  if (low == 0) {
     return;
   }
-  if (known_.size() >= kMostKnown) {
-    known_.erase(known_.begin(), known_.begin() + kMostKnown / 2);
-    gave_up_ = true;
+  const size_t place = number % SNOOP_USE_COUNTS;
+  if (place >= known_.size()) {
+    known_.resize(place + 1);
   }
-  known_.push_back({number, target, file_index, 0, false});
-}
-
-void UseCounts::collect(std::vector<snoop_seen> entries, Recorder& recorder, WallTime now) {
-  std::sort(entries.begin(), entries.end(), [](const snoop_seen& a, const snoop_seen& b) { return a.entry < b.entry; });
-  std::stable_sort(known_.begin(), known_.end(), [](const Known& a, const Known& b) { return a.number < b.number; });
-  // An entry that gained a kind of access was told of again.
-  known_.erase(
-      std::unique(known_.begin(), known_.end(), [](const Known& a, const Known& b) { return a.number == b.number; }),
-      known_.end());
-
-  auto entry = entries.begin();
-  const auto is_gone = [&](Known& known) {
-    while (entry != entries.end() && entry->entry < known.number) {
-      entry++;
-    }
-    Container* container = recorder.find(known.target);
-    if (entry == entries.end() || entry->entry != known.number) {
-      if (!std::exchange(known.missed, true)) {
-        return false;
-      }
-      if (container != nullptr) {
+  Known& known = known_[place];
+  if (known.number == low) {
+    return;  // it gained a kind of access, and was told of again
+  }
+  if (known.number != 0) {
+    for (const uint32_t concerned : {known.target, target}) {
+      if (Container* container = recorder.find(concerned)) {
         container->counts_are_lower_bounds = true;
       }
-      return true;
     }
-    if (container != nullptr && entry->repeats != known.repeats) {
-      // Unsigned: right even if it has wrapped.
-      container->files.add_uses(known.file_index, entry->repeats - known.repeats, now);
-      known.repeats = entry->repeats;
+  }
+  // What the counter has counted so far is of the former one.
+  known = {low, target, file_index, known.collected, 0};
+}
+
+void UseCounts::collect(std::span<const uint32_t> sums, std::span<const snoop_recent> recents, Recorder& recorder,
+                        WallTime now) {
+  for (const snoop_recent& recent : recents) {
+    const size_t place = recent.entry % SNOOP_USE_COUNTS;
+    if (place < known_.size() && known_[place].number == recent.entry) {
+      known_[place].recent += recent.count;
     }
-    return false;
-  };
-  known_.erase(std::remove_if(known_.begin(), known_.end(), is_gone), known_.end());
-  if (std::exchange(gave_up_, false)) {
-    for (Container& container : recorder.containers()) {
-      container.counts_are_lower_bounds = true;
+  }
+  for (size_t place = 0; place < std::min(known_.size(), sums.size()); place++) {
+    Known& known = known_[place];
+    const uint32_t sum = sums[place] + known.recent;
+    known.recent = 0;
+    // Unsigned, so right even if it has wrapped; and a little less where one was just moved from the recent ones.
+    const uint32_t more = sum - known.collected;
+    if (known.number == 0 || more == 0 || more > UINT32_MAX / 2) {
+      continue;
+    }
+    known.collected = sum;
+    if (Container* container = recorder.find(known.target)) {
+      container->files.add_uses(known.file_index, more, now);
     }
   }
 }

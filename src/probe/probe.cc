@@ -16,7 +16,10 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
+#include <fstream>
 #include <iterator>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -105,25 +108,31 @@ bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
   return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0;
 }
 
-/// Whether the kernel has a tracepoint.
-bool has_tracepoint(const btf* kernel, const char* name) {
-  return btf__find_by_name_kind(kernel, fmt::format("btf_trace_{}", name).c_str(), BTF_KIND_TYPEDEF) > 0;
-}
-
-/// Whether a request's path stands where bpf/hook_uring.bpf.h looks for it: in
-/// struct io_open, behind a plain pointer (6.0 and later, but maybe not for ever).
-bool has_known_requests(const btf* kernel) {
-  const int id = btf__find_by_name_kind(kernel, "io_open", BTF_KIND_STRUCT);
-  if (id <= 0 || btf__find_by_name_kind(kernel, "io_cmd_data", BTF_KIND_STRUCT) <= 0) {
-    return false;
+/// The names in the kernel's description of its types. To look one up is much faster
+/// than to have libbpf take the whole description apart.
+class KernelNames {
+ public:
+  KernelNames() {
+    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary);
+    btf_header header = {};
+    if (!file.read(reinterpret_cast<char*>(&header), sizeof(header)) || header.magic != BTF_MAGIC) {
+      return;
+    }
+    names_.resize(header.str_len);
+    file.seekg(static_cast<std::streamoff>(header.hdr_len) + header.str_off);
+    if (!file.read(names_.data(), header.str_len)) {
+      names_.clear();
+    }
   }
-  const btf_type* type = btf__type_by_id(kernel, static_cast<__u32>(id));
-  const std::span members(btf_members(type), btf_vlen(type));
-  return std::any_of(members.begin(), members.end(), [&](const btf_member& member) {
-    return std::string_view(btf__name_by_offset(kernel, member.name_off)) == "filename" &&
-           btf_is_ptr(btf__type_by_id(kernel, member.type));
-  });
-}
+  [[nodiscard]] bool has(std::string_view name) const {
+    const std::string whole = fmt::format("{0}{1}{0}", '\0', name);
+    return ::memmem(names_.data(), names_.size(), whole.data(), whole.size()) != nullptr;
+  }
+  [[nodiscard]] bool has_tracepoint(std::string_view name) const { return has(fmt::format("btf_trace_{}", name)); }
+
+ private:
+  std::string names_;
+};
 
 /// What of io_uring this kernel lets see.
 struct UringSupport {
@@ -132,17 +141,16 @@ struct UringSupport {
   bool sockets = false;
 };
 
-UringSupport uring_support() {
-  const std::unique_ptr<btf, void (*)(btf*)> kernel(btf__load_vmlinux_btf(), &btf__free);
+UringSupport uring_support(const KernelNames& kernel) {
   UringSupport support;
-  if (!kernel || !has_known_requests(kernel.get()) || !has_tracepoint(kernel.get(), "io_uring_complete") ||
-      !has_tracepoint(kernel.get(), "io_uring_fail_link")) {
+  // Requests have the form that bpf/hook_uring.bpf.h knows since 6.0; learn_self looks closer.
+  if (!kernel.has("io_cmd_data") || !kernel.has_tracepoint("io_uring_complete") ||
+      !kernel.has_tracepoint("io_uring_fail_link")) {
     return support;
   }
-  support.submit_req = has_tracepoint(kernel.get(), "io_uring_submit_req");
-  support.submit_sqe = !support.submit_req && has_tracepoint(kernel.get(), "io_uring_submit_sqe");
-  support.sockets = (support.submit_req || support.submit_sqe) &&
-                    btf__find_by_name_kind(kernel.get(), "io_bind", BTF_KIND_STRUCT) > 0;
+  support.submit_req = kernel.has_tracepoint("io_uring_submit_req");
+  support.submit_sqe = !support.submit_req && kernel.has_tracepoint("io_uring_submit_sqe");
+  support.sockets = (support.submit_req || support.submit_sqe) && kernel.has("io_bind");
   return support;
 }
 
@@ -163,12 +171,9 @@ uint64_t recursion_misses(const bpf_program* program) {
   return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
-/// The running kernel's own description of its types; nullptr: there is none.
-std::unique_ptr<btf, void (*)(btf*)> kernel_types() { return {btf__load_vmlinux_btf(), &btf__free}; }
-
 /// Index of a version 1 controller in the kernel's css_set.subsys.
 Result<int> controller_index(const std::string& controller) {
-  const auto types = kernel_types();
+  const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), &btf__free);
   const int id = types ? btf__find_by_name_kind(types.get(), "cgroup_subsys_id", BTF_KIND_ENUM) : -1;
   if (id < 0) {
     return fail(ENOENT, "this kernel does not describe its cgroup controllers");
@@ -229,12 +234,16 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   bpf_map__set_max_entries(skeleton.maps.events, static_cast<__u32>(options.ring_size_bytes));
   bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
   bpf_map__set_max_entries(skeleton.maps.free_targets, max_free_targets());
+  bpf_map__set_max_entries(skeleton.maps.recents, static_cast<__u32>(libbpf_num_possible_cpus()));
   if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
     return tl::unexpected(chosen.error());
   }
-  probe.choose_iterators(options);
+  const KernelNames kernel;
+  skeleton.rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
+  probe.choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
+                         kernel.has("bpf_iter__task_vma"));
 
-  const UringSupport uring = uring_support();
+  const UringSupport uring = uring_support(kernel);
   choose_uring_programs(skeleton, uring);
   probe.io_uring_sockets_ = uring.sockets;
 
@@ -258,6 +267,9 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   if (!probe.ring_) {
     return fail(errno, "cannot map the ring buffer", hint_for(errno));
   }
+  if (Result<void> mapped = probe.map_counts(); !mapped) {
+    return tl::unexpected(mapped.error());
+  }
   return probe;
 }
 
@@ -274,12 +286,8 @@ Result<void> Probe::choose_hierarchy(const ProbeOptions& options) {
   return {};
 }
 
-void Probe::choose_iterators(const ProbeOptions& options) {
-  const auto types = kernel_types();
-  const auto has = [&](const char* context) {
-    return options.iterators && types && btf__find_by_name_kind(types.get(), context, BTF_KIND_STRUCT) > 0;
-  };
-  has_iterators_ = has("bpf_iter__task") && has("bpf_iter__task_file") && has("bpf_iter__task_vma");
+void Probe::choose_iterators(bool use) {
+  has_iterators_ = use;
   for (bpf_program* program :
        {skeleton_->progs.baseline_cwds, skeleton_->progs.baseline_files, skeleton_->progs.baseline_mappings}) {
     bpf_program__set_autoload(program, has_iterators_);
@@ -307,6 +315,11 @@ void Probe::detach() {
 Result<bool> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
   const int map = bpf_map__fd(skeleton_->maps.cgroups);
   if (bpf_map_update_elem(map, &cgroup_id, &target, replace ? BPF_ANY : BPF_NOEXIST) == 0) {
+    if (target.id != 0) {
+      add_front(cgroup_id, target);
+    } else {
+      remove_front(cgroup_id);
+    }
     return true;
   }
   if (errno == EEXIST) {
@@ -315,7 +328,31 @@ Result<bool> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, b
   return fail(errno, fmt::format("cannot trace the cgroup with id {}", cgroup_id));
 }
 
-void Probe::remove_cgroup(uint64_t cgroup_id) { bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id); }
+void Probe::remove_cgroup(uint64_t cgroup_id) {
+  bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id);
+  remove_front(cgroup_id);
+}
+
+void Probe::add_front(uint64_t cgroup_id, const snoop_target& target) {
+  auto& front = skeleton_->bss->fronts[SNOOP_FRONT_OF(cgroup_id)];
+  decltype(front.cgroup_id) former = 0;
+  if (__atomic_compare_exchange_n(&front.cgroup_id, &former, cgroup_id, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ||
+      (former & ~SNOOP_FRONT_CROWDED) == cgroup_id) {
+    __atomic_store_n(&front.target, target.id | static_cast<uint64_t>(target.slot) << 32, __ATOMIC_SEQ_CST);
+  } else {
+    __atomic_fetch_or(&front.cgroup_id, SNOOP_FRONT_CROWDED, __ATOMIC_SEQ_CST);
+  }
+}
+
+void Probe::remove_front(uint64_t cgroup_id) {
+  auto& front = skeleton_->bss->fronts[SNOOP_FRONT_OF(cgroup_id)];
+  if ((__atomic_load_n(&front.cgroup_id, __ATOMIC_SEQ_CST) & ~SNOOP_FRONT_CROWDED) != cgroup_id) {
+    return;
+  }
+  __atomic_store_n(&front.target, 0, __ATOMIC_SEQ_CST);
+  decltype(front.cgroup_id) former = cgroup_id;
+  __atomic_compare_exchange_n(&front.cgroup_id, &former, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
 
 bool Probe::has_cgroup(uint64_t cgroup_id) const {
   snoop_target target = {};
@@ -391,33 +428,19 @@ Probe::Described Probe::describe(int fd) const {
   return {skeleton_->bss->identified, skeleton_->bss->identified_magic};
 }
 
-void Probe::for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const {
-  struct Key {
-    uint64_t hash[2];
+std::span<const uint32_t> Probe::use_counts() const { return use_counts_.as<uint32_t>(); }
+
+std::span<const snoop_recent> Probe::recents() const { return recents_.as<snoop_recent>(); }
+
+Result<void> Probe::map_counts() {
+  const auto map = [](const bpf_map* of, Mapping& mapping) {
+    const size_t size = static_cast<size_t>(bpf_map__value_size(of)) * bpf_map__max_entries(of);
+    return mapping.map(bpf_map__fd(of), size);
   };
-  constexpr __u32 kBatch = 4096;
-  const int map = bpf_map__fd(skeleton_->maps.seen_paths);
-  std::vector<Key> keys(kBatch);
-  std::vector<snoop_seen> values(kBatch);
-  __u32 position = 0;
-  bool first = true;
-  while (true) {
-    __u32 next = 0;
-    __u32 count = kBatch;
-    const int result =
-        bpf_map_lookup_batch(map, first ? nullptr : &position, &next, keys.data(), values.data(), &count, nullptr);
-    if (result != 0 && errno != ENOENT) {
-      return;
-    }
-    for (__u32 i = 0; i < count; i++) {
-      visitor(values[i]);
-    }
-    if (result != 0) {
-      return;
-    }
-    position = next;
-    first = false;
+  if (!map(skeleton_->maps.use_counts, use_counts_) || !map(skeleton_->maps.recents, recents_)) {
+    return fail(errno, "cannot map the counts of uses", hint_for(errno));
   }
+  return {};
 }
 
 size_t Probe::traced_cgroups() const {
@@ -474,7 +497,9 @@ uint64_t Probe::skipped_runs() const {
          recursion_misses(progs.on_uring_submit_sqe) + recursion_misses(progs.on_uring_complete);
 }
 
-bool Probe::sees_io_uring() const { return bpf_program__fd(skeleton_->progs.on_uring_complete) >= 0; }
+bool Probe::sees_io_uring() const {
+  return skeleton_->bss->knows_requests && bpf_program__fd(skeleton_->progs.on_uring_complete) >= 0;
+}
 
 void Probe::flush_requests() {
   if (!sees_io_uring()) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mapping.h"
 #include "base/result.h"
 #include "event.h"
 
@@ -73,9 +74,11 @@ class Probe {
     uint32_t magic = 0;
   };
   [[nodiscard]] Described describe(int fd) const;
-  /// Of each entry in the kernel's memory of what was seen: how often it was seen
-  /// again.
-  void for_each_seen(const std::function<void(const snoop_seen&)>& visitor) const;
+  /// How often what was seen was seen again, by snoop_event.entry modulo the size: but
+  /// for what recents() still has. They only grow.
+  [[nodiscard]] std::span<const uint32_t> use_counts() const;
+  /// Of all CPUs; they change while they are read.
+  [[nodiscard]] std::span<const snoop_recent> recents() const;
   /// The same of these processes only, as far as the kernel can choose (from 6.1 on).
   [[nodiscard]] Result<void> scan_baseline(std::span<const pid_t> pids);
   /// A target set aside for the next cgroup made below an adopting one; false:
@@ -108,7 +111,7 @@ class Probe {
   /// Whether this kernel lets io_uring requests be seen.
   [[nodiscard]] bool sees_io_uring() const;
   /// The same of those with the path of a socket (6.11 and later).
-  [[nodiscard]] bool sees_io_uring_sockets() const { return io_uring_sockets_; }
+  [[nodiscard]] bool sees_io_uring_sockets() const { return sees_io_uring() && io_uring_sockets_; }
   /// Sends, as succeeded, the io_uring requests that may have ended unseen; after
   /// detach() also those that have not ended.
   void flush_requests();
@@ -132,7 +135,10 @@ class Probe {
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
-  void choose_iterators(const ProbeOptions& options);
+  void choose_iterators(bool use);
+  [[nodiscard]] Result<void> map_counts();
+  void add_front(uint64_t cgroup_id, const snoop_target& target);
+  void remove_front(uint64_t cgroup_id);
   /// `pid` 0: over all tasks.
   [[nodiscard]] Result<void> scan_baseline_of(pid_t pid);
 
@@ -142,6 +148,8 @@ class Probe {
   bool io_uring_sockets_ = false;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
   bool has_iterators_ = false;
+  Mapping use_counts_;
+  Mapping recents_;
 };
 
 /// Version of the libbpf in use, as "1.1".

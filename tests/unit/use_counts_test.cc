@@ -20,56 +20,85 @@ class UseCountsTest : public testing::Test {
     access.time = 1'000'000'000;
     return recorder.add(access).value();
   }
-  void collect(const std::vector<snoop_seen>& entries) { counts.collect(entries, recorder, 5'000'000'000); }
+  void learn(uint64_t number, uint32_t file) { counts.learn(number, kTarget.id, file, recorder); }
+  void collect(const std::vector<snoop_recent>& recents = {}) {
+    counts.collect(sums, recents, recorder, 5'000'000'000);
+  }
   [[nodiscard]] const AccessStore::Entry& entry(uint32_t index) {
     return recorder.containers().front().files.entries()[index];
   }
-  static snoop_seen of(uint64_t number, uint32_t repeats) {
-    return {.seen = 1, .entry = number, .repeats = repeats, .reserved = 0};
-  }
+  [[nodiscard]] bool are_lower_bounds() { return recorder.containers().front().counts_are_lower_bounds; }
 
   Recorder recorder{{.exclude = {}, .max_files = 100}};
   UseCounts counts;
+  std::vector<uint32_t> sums = std::vector<uint32_t>(SNOOP_USE_COUNTS);
 };
 
 TEST_F(UseCountsTest, RepeatsGoToTheirFile) {
   const uint32_t a = add("/a");
   const uint32_t b = add("/b");
-  counts.learn(7, kTarget.id, b);
-  counts.learn(3, kTarget.id, a);
-  collect({of(7, 10), of(3, 0), of(99, 5)});
+  learn(7, b);
+  learn(3, a);
+  sums[7] = 10;
+  sums[99] = 5;
+  collect();
   EXPECT_EQ(entry(a).count(), 1U);
   EXPECT_EQ(entry(a).last_seen(), 1'000'000'000);
   EXPECT_EQ(entry(b).count(), 11U);
   EXPECT_EQ(entry(b).last_seen(), 5'000'000'000) << "between the last collection and this one";
-  collect({of(3, 2), of(7, 10)});
+  sums[3] = 2;
+  collect();
   EXPECT_EQ(entry(a).count(), 3U);
   EXPECT_EQ(entry(b).count(), 11U) << "nothing twice";
-  EXPECT_FALSE(recorder.containers().front().counts_are_lower_bounds);
+  EXPECT_FALSE(are_lower_bounds());
+}
+
+TEST_F(UseCountsTest, WhatTheCpusStillHaveCounts) {
+  const uint32_t a = add("/a");
+  learn(3, a);
+  sums[3] = 1;
+  collect({{.tag = 9, .entry = 3, .count = 4}, {.tag = 8, .entry = 3, .count = 5}, {.tag = 7, .entry = 4, .count = 6}});
+  EXPECT_EQ(entry(a).count(), 11U);
+  sums[3] = 6;
+  collect({{.tag = 9, .entry = 3, .count = 4}});
+  EXPECT_EQ(entry(a).count(), 11U) << "moved, not more";
+  sums[3] = 0;
+  collect();
+  EXPECT_EQ(entry(a).count(), 11U) << "read while it was moved";
+  sums[3] = 12;
+  collect();
+  EXPECT_EQ(entry(a).count(), 13U);
 }
 
 TEST_F(UseCountsTest, OneEntryToldTwiceCountsOnce) {
   const uint32_t a = add("/a");
-  counts.learn(3, kTarget.id, a);
-  counts.learn(3, kTarget.id, a);
-  collect({of(3, 4)});
+  learn(3, a);
+  learn(3, a);
+  sums[3] = 4;
+  collect();
   EXPECT_EQ(entry(a).count(), 5U);
-  EXPECT_EQ(counts.size(), 1U);
+  EXPECT_FALSE(are_lower_bounds());
 }
 
-TEST_F(UseCountsTest, WhatTheKernelForgotIsALowerBound) {
+TEST_F(UseCountsTest, OneThatTakesAnothersPlaceStartsAtNothing) {
   const uint32_t a = add("/a");
-  counts.learn(3, kTarget.id, a);
-  collect({});
-  EXPECT_FALSE(recorder.containers().front().counts_are_lower_bounds) << "it may be on its way";
-  collect({});
-  EXPECT_TRUE(recorder.containers().front().counts_are_lower_bounds);
-  EXPECT_EQ(counts.size(), 0U);
+  const uint32_t b = add("/b");
+  learn(3, a);
+  sums[3] = 4;
+  collect();
+  learn(3 + SNOOP_USE_COUNTS, b);
+  sums[3] = 5;
+  collect();
+  EXPECT_EQ(entry(a).count(), 5U);
+  EXPECT_EQ(entry(b).count(), 2U);
+  EXPECT_TRUE(are_lower_bounds());
 }
 
 TEST_F(UseCountsTest, NoEntryIsNone) {
-  counts.learn(0, kTarget.id, 0);
-  EXPECT_EQ(counts.size(), 0U);
+  learn(0, 0);
+  sums[0] = 7;
+  collect();
+  EXPECT_TRUE(recorder.containers().front().files.entries().empty());
 }
 
 }  // namespace

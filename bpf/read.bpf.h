@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* How kernel memory is read. */
+#ifndef SNOOP_READ_BPF_H
+#define SNOOP_READ_BPF_H
+
+#include "maps.bpf.h"
+#include <bpf/bpf_core_read.h>
+
+/*
+ * What hangs on a task that the program was given (its fs_struct, its table of
+ * files) is of a type that the verifier knows: plain loads. What was read out of
+ * memory (an open file, a dentry) is a number to it. From 6.2 on it can be given
+ * its type back and is a load as well, one that a bad address makes 0; before that
+ * bpf_probe_read_kernel does the same with a call, some 15 ns each.
+ */
+extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym __weak;
+
+#define READ(pointer, field)                                                                                           \
+  ({                                                                                                                   \
+    const typeof(pointer) read_from = (pointer);                                                                       \
+    typeof(read_from->field) read_value;                                                                               \
+    if (cfg_typed_reads)                                                                                               \
+      read_value = ((typeof(pointer))bpf_rdonly_cast(read_from, bpf_core_type_id_kernel(*read_from)))->field;          \
+    else                                                                                                               \
+      bpf_core_read(&read_value, sizeof(read_value), &read_from->field);                                               \
+    read_value;                                                                                                        \
+  })
+
+#endif
