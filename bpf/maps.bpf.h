@@ -91,10 +91,11 @@ struct {
 /* Number of the next entry of `seen_paths`; 0 is none. */
 __u64 next_entry = 1;
 
-/* Root directories that user space was told of, so that it may hold them. */
+/* Root directories that user space was told of, so that it may hold them, as long
+ * as the cgroup is there. */
 struct root_key {
   __u64 root; /* its identity */
-  __u64 target;
+  __u64 cgroup_id;
 };
 
 struct {

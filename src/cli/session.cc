@@ -418,6 +418,7 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
       on_new_cgroup(*record);
       return;
     case SNOOP_EVENT_CGROUP_GONE:
+      resolver_.forget_roots(record->event.cgroup_id);
       if (record->event.inode == 1) {
         end_target(record->event.target, wall_from_boottime(record->event.time_ns));
       }
@@ -603,7 +604,6 @@ void Session::end_target(uint32_t target, WallTime at) {
       recorder_.remove(target);
     }
   }
-  resolver_.forget_roots(target);
   probe_.clear_target_stats(slot);
   slot_of_target_.erase(found);
   free_slots_.push_back(slot);
@@ -648,6 +648,8 @@ void Session::read_stats(Container& container) {
 
 void Session::collect_stats() {
   end_gone_targets();
+  // Where the record of it was lost.
+  resolver_.forget_gone_roots([this](uint64_t cgroup_id) { return probe_.has_cgroup(cgroup_id); });
   note_ring_losses();
   for (Container& container : recorder_.containers()) {
     // The slot of one that has ended may be another's.
