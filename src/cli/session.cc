@@ -620,12 +620,22 @@ void Session::end_gone_targets() {
       gone.push_back(container.target);
     }
   }
-  if (gone.empty()) {
+  std::vector<uint64_t> gone_cgroups;
+  for (const uint64_t cgroup_id : resolver_.cgroups_with_roots()) {
+    if (!probe_.has_cgroup(cgroup_id)) {
+      gone_cgroups.push_back(cgroup_id);
+    }
+  }
+  if (gone.empty() && gone_cgroups.empty()) {
     return;
   }
+  // What they did last may still wait there.
   reader_->drain();
   for (const uint32_t target : gone) {
     end_target(target, wall_now());
+  }
+  for (const uint64_t cgroup_id : gone_cgroups) {
+    resolver_.forget_roots(cgroup_id);
   }
 }
 
@@ -648,8 +658,6 @@ void Session::read_stats(Container& container) {
 
 void Session::collect_stats() {
   end_gone_targets();
-  // Where the record of it was lost.
-  resolver_.forget_gone_roots([this](uint64_t cgroup_id) { return probe_.has_cgroup(cgroup_id); });
   note_ring_losses();
   for (Container& container : recorder_.containers()) {
     // The slot of one that has ended may be another's.

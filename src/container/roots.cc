@@ -124,16 +124,12 @@ void Roots::forget(uint64_t cgroup_id) {
   }
 }
 
-void Roots::forget_gone(const std::function<bool(uint64_t)>& is_there) {
+std::set<uint64_t> Roots::cgroups() const {
   std::set<uint64_t> cgroups;
   for (const auto& [identity, held] : held_) {
     cgroups.insert(held.cgroups.begin(), held.cgroups.end());
   }
-  for (const uint64_t cgroup_id : cgroups) {
-    if (!is_there(cgroup_id)) {
-      forget(cgroup_id);
-    }
-  }
+  return cgroups;
 }
 
 void Roots::begin_batch() {

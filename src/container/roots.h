@@ -42,8 +42,8 @@ class Roots {
   [[nodiscard]] RootWalker* find(uint64_t identity, uint64_t cgroup_id, pid_t pid, const std::string& path = {});
   /// The cgroup is gone: what was held for it alone is let go.
   void forget(uint64_t cgroup_id);
-  /// The same of all cgroups that are not there.
-  void forget_gone(const std::function<bool(uint64_t)>& is_there);
+  /// Those for which anything is held.
+  [[nodiscard]] std::set<uint64_t> cgroups() const;
   /// Directories may have changed since the last one.
   void begin_batch();
 

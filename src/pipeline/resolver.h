@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "container/roots.h"
@@ -31,8 +32,8 @@ class Resolver {
   }
   /// A cgroup that is gone.
   void forget_roots(uint64_t cgroup_id) { roots_.forget(cgroup_id); }
-  /// All that are.
-  void forget_gone_roots(const std::function<bool(uint64_t)>& is_there) { roots_.forget_gone(is_there); }
+  /// Cgroups that roots are held for.
+  [[nodiscard]] std::set<uint64_t> cgroups_with_roots() const { return roots_.cgroups(); }
   void hold_own_root() { roots_.hold_own(); }
   /// What was looked up is as old as this.
   void begin_batch() { roots_.begin_batch(); }
