@@ -201,7 +201,7 @@ __noinline int announce_root(__u32 which)
     return 0;
   event = &scratch->event;
   key.root = directory_identity(&scratch->access.root);
-  key.target = event->target;
+  key.cgroup_id = event->cgroup_id;
   event->root = key.root;
   if (!key.root || bpf_map_lookup_elem(&known_roots, &key))
     return 0;

@@ -44,7 +44,7 @@ enum snoop_event_type {
   SNOOP_EVENT_CGROUP,          /* path: the new cgroup that became a target */
   SNOOP_EVENT_CGROUP_GONE,     /* the cgroup `cgroup_id` was removed; `inode`: 1 if it was the target's top */
   SNOOP_EVENT_MOVED,           /* the process `pid` was moved into the target, with what it has open */
-  SNOOP_EVENT_ROOT,            /* first process of the target with this root directory */
+  SNOOP_EVENT_ROOT,            /* first process of the cgroup with this root directory */
   SNOOP_EVENT_FILE,            /* answer about a file that user space asked for; `entry` is its own number */
 };
 

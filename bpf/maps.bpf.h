@@ -118,10 +118,11 @@ struct {
   __type(value, __u32);
 } use_counts SEC(".maps");
 
-/* Root directories that user space was told of, so that it may hold them. */
+/* Root directories that user space was told of, so that it may hold them, as long
+ * as the cgroup is there. */
 struct root_key {
   __u64 root; /* its identity */
-  __u64 target;
+  __u64 cgroup_id;
 };
 
 struct {

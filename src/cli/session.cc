@@ -418,6 +418,7 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
       on_new_cgroup(*record);
       return;
     case SNOOP_EVENT_CGROUP_GONE:
+      resolver_.forget_roots(record->event.cgroup_id);
       if (record->event.inode == 1) {
         end_target(record->event.target, wall_from_boottime(record->event.time_ns));
       }
@@ -601,7 +602,6 @@ void Session::end_target(uint32_t target, WallTime at) {
       recorder_.remove(target);
     }
   }
-  resolver_.forget_roots(target);
   probe_.clear_target_stats(slot);
   slot_of_target_.erase(found);
   free_slots_.push_back(slot);
@@ -618,12 +618,22 @@ void Session::end_gone_targets() {
       gone.push_back(container.target);
     }
   }
-  if (gone.empty()) {
+  std::vector<uint64_t> gone_cgroups;
+  for (const uint64_t cgroup_id : resolver_.cgroups_with_roots()) {
+    if (!probe_.has_cgroup(cgroup_id)) {
+      gone_cgroups.push_back(cgroup_id);
+    }
+  }
+  if (gone.empty() && gone_cgroups.empty()) {
     return;
   }
+  // What they did last may still wait there.
   reader_->drain();
   for (const uint32_t target : gone) {
     end_target(target, wall_now());
+  }
+  for (const uint64_t cgroup_id : gone_cgroups) {
+    resolver_.forget_roots(cgroup_id);
   }
 }
 

@@ -100,7 +100,7 @@ class Session {
   [[nodiscard]] Result<void> set_targets_aside();
   /// Its top cgroup was removed: the counters stay in the container, the slot is free.
   void end_target(uint32_t target, WallTime at);
-  /// Ends targets whose record of it was lost.
+  /// Ends targets whose record of it was lost, and lets go of the roots of such cgroups.
   void end_gone_targets();
   [[nodiscard]] Result<void> watch_moved(EventLoop& loop);
   /// What the processes have open and mapped that were moved in lately.

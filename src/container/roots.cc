@@ -22,6 +22,9 @@ constexpr size_t kMostChroots = 4096;
 /// Rounds of the reader for which a mount namespace is held on to after a use.
 constexpr int kBatchesHeld = 2;
 
+/// Most rounds from one look at all processes for a root to the next.
+constexpr uint64_t kMostSearchRest = 1024;
+
 }  // namespace
 
 void Roots::hold_own() {
@@ -33,8 +36,9 @@ void Roots::hold_own() {
 
 Roots::Held* Roots::hold(uint64_t identity, UniqueFd root, UniqueFd mounts) {
   if (held_.size() >= kMostHeld) {
-    held_.erase(std::min_element(held_.begin(), held_.end(),
-                                 [](const auto& a, const auto& b) { return a.second.last_use < b.second.last_use; }));
+    held_.erase(std::min_element(held_.begin(), held_.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.second.is_own, a.second.last_use) < std::pair(b.second.is_own, b.second.last_use);
+    }));
   }
   failed_.erase(identity);
   Held& held = held_[identity];
@@ -54,7 +58,7 @@ Roots::Held* Roots::try_process(uint64_t identity, pid_t pid) {
                                                             : nullptr;
 }
 
-RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid, const std::string& path) {
+RootWalker* Roots::find(uint64_t identity, uint64_t cgroup_id, pid_t pid, const std::string& path) {
   if (identity != 0 && path.size() > 1) {
     if (chroots_.size() >= kMostChroots) {
       chroots_.clear();
@@ -68,7 +72,9 @@ RootWalker* Roots::find(uint64_t identity, uint32_t target, pid_t pid, const std
   }
   held->last_use = ++uses_;
   held->batches_since_use = 0;
-  held->targets.insert(target);
+  if (!held->is_own) {
+    held->cgroups.insert(cgroup_id);
+  }
   return held->walker.get();
 }
 
@@ -80,8 +86,9 @@ Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
     failed_.clear();
   }
   Failed& failed = failed_[identity];
-  if (pids_are_ours_ && failed.last_pid != pid) {
+  if (pids_are_ours_ && (failed.last_pid != pid || failed.last_try != batches_)) {
     failed.last_pid = pid;
+    failed.last_try = batches_;
     if (Held* held = try_process(identity, pid)) {
       return held;
     }
@@ -94,9 +101,11 @@ Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
       return hold(identity, std::move(root), UniqueFd());
     }
   }
-  if (std::exchange(failed.searched, true)) {
+  if (batches_ < failed.next_search) {
     return nullptr;
   }
+  failed.next_search = batches_ + failed.search_rest;
+  failed.search_rest = std::min(2 * failed.search_rest, kMostSearchRest);
   const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"), &::closedir);
   while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
     if (const int other = std::atoi(entry->d_name); other > 0) {
@@ -108,15 +117,23 @@ Roots::Held* Roots::look(uint64_t identity, pid_t pid) {
   return nullptr;
 }
 
-void Roots::forget(uint32_t target) {
+void Roots::forget(uint64_t cgroup_id) {
   for (auto root = held_.begin(); root != held_.end();) {
-    Held& held = root->second;
-    const bool is_let_go = held.targets.erase(target) > 0 && held.targets.empty() && !held.is_own;
-    root = is_let_go ? held_.erase(root) : std::next(root);
+    std::set<uint64_t>& cgroups = root->second.cgroups;
+    root = cgroups.erase(cgroup_id) > 0 && cgroups.empty() ? held_.erase(root) : std::next(root);
   }
 }
 
+std::set<uint64_t> Roots::cgroups() const {
+  std::set<uint64_t> cgroups;
+  for (const auto& [identity, held] : held_) {
+    cgroups.insert(held.cgroups.begin(), held.cgroups.end());
+  }
+  return cgroups;
+}
+
 void Roots::begin_batch() {
+  batches_++;
   for (auto root = held_.begin(); root != held_.end();) {
     Held& held = root->second;
     held.walker->begin_batch();

@@ -37,11 +37,13 @@ class Roots {
   void hold_own();
   /// The root with that number, opened now if it is not held: by way of `pid`,
   /// or else of any process that has it. nullptr: there is none to be seen. It is
-  /// held for the target until forget(). `path`: where it lies below the top of its
-  /// mount namespace, which may be a root that is held; empty: not known.
-  [[nodiscard]] RootWalker* find(uint64_t identity, uint32_t target, pid_t pid, const std::string& path = {});
-  /// The target has ended: what was held for it alone is let go.
-  void forget(uint32_t target);
+  /// held for the process's cgroup until that is gone. `path`: where it lies below
+  /// the top of its mount namespace, which may be a root that is held; empty: not known.
+  [[nodiscard]] RootWalker* find(uint64_t identity, uint64_t cgroup_id, pid_t pid, const std::string& path = {});
+  /// The cgroup is gone: what was held for it alone is let go.
+  void forget(uint64_t cgroup_id);
+  /// Those for which anything is held.
+  [[nodiscard]] std::set<uint64_t> cgroups() const;
   /// Directories may have changed since the last one.
   void begin_batch();
 
@@ -53,12 +55,17 @@ class Roots {
     UniqueFd mounts;
     int batches_since_use = 0;
     uint64_t last_use = 0;
-    std::set<uint32_t> targets;
+    /// Of the processes that had it; not kept for snoop's own.
+    std::set<uint64_t> cgroups;
     bool is_own = false;
   };
+  /// The same process is tried again in another round, since it may have had another
+  /// root in between; all processes after 1, 2, 4 ... rounds.
   struct Failed {
     pid_t last_pid = 0;
-    bool searched = false;
+    uint64_t last_try = 0;
+    uint64_t next_search = 0;
+    uint64_t search_rest = 1;
   };
 
   Held* look(uint64_t identity, pid_t pid);
@@ -73,6 +80,7 @@ class Roots {
   /// Roots that were looked for in vain.
   std::map<uint64_t, Failed> failed_;
   uint64_t uses_ = 0;
+  uint64_t batches_ = 0;
 };
 
 }  // namespace snoop

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "container/roots.h"
@@ -26,11 +27,13 @@ class Resolver {
 
   /// A root directory that a process has now and may not have for long.
   void learn_root(const Record& record) {
-    static_cast<void>(roots_.find(record.event.root, record.event.target, static_cast<pid_t>(record.event.pid),
+    static_cast<void>(roots_.find(record.event.root, record.event.cgroup_id, static_cast<pid_t>(record.event.pid),
                                   directory_of(record.base)));
   }
-  /// A target that has ended.
-  void forget_roots(uint32_t target) { roots_.forget(target); }
+  /// A cgroup that is gone.
+  void forget_roots(uint64_t cgroup_id) { roots_.forget(cgroup_id); }
+  /// Cgroups that roots are held for.
+  [[nodiscard]] std::set<uint64_t> cgroups_with_roots() const { return roots_.cgroups(); }
   void hold_own_root() { roots_.hold_own(); }
   /// What was looked up is as old as this.
   void begin_batch() { roots_.begin_batch(); }
@@ -61,7 +64,7 @@ class Resolver {
 
  private:
   RootWalker* root_of(const Record& record) {
-    return roots_.find(record.event.root, record.event.target, static_cast<pid_t>(record.event.pid));
+    return roots_.find(record.event.root, record.event.cgroup_id, static_cast<pid_t>(record.event.pid));
   }
   void add_scripts(RootWalker& root, Resolved& resolved);
   void follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved);
