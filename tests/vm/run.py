@@ -202,7 +202,7 @@ def boot(kernel, initrd, layout, log, seconds):
     command = ["timeout", str(seconds), "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi",
                "-cpu", "qemu64,-cx16", "-m", "2G", "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
                "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none", "-kernel", image, "-initrd", initrd,
-               "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 cg={layout} lsm=lockdown,capability,yama,bpf"]
+               "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off cg={layout} lsm=lockdown,capability,yama,bpf"]
     told, status = [], None
     with open(log, "w") as file, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                                   stderr=subprocess.STDOUT) as process:
