@@ -173,6 +173,19 @@ std::vector<std::string> case_names() {
 
 class SyscallTest : public KernelTest, public ::testing::WithParamInterface<std::string> {
  protected:
+  static void TearDownTestSuite() { shared_.reset(); }
+
+  /// One for all of these tests: on an emulated machine the verifier takes seconds. Without the memory of what was
+  /// seen, which might take the next test's file for that of the last.
+  static Capture& start() {
+    if (!shared_) {
+      ProbeOptions options;
+      options.first_sight_only = false;
+      shared_ = std::make_unique<Capture>(options);
+    }
+    return *shared_;
+  }
+
   /// Makes what the call needs to succeed.
   void prepare(const std::string& name) {
     const std::string& needs = one().needs;
@@ -196,6 +209,9 @@ class SyscallTest : public KernelTest, public ::testing::WithParamInterface<std:
 
   /// Status of the child: 0, or the call's errno.
   static int status(long result) { return result < 0 ? static_cast<int>(-result) : 0; }
+
+ private:
+  inline static std::unique_ptr<Capture> shared_;
 };
 
 void expect_one(const std::vector<Access>& accesses, const std::string& path, const std::vector<std::string>& kinds,

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in the guest: `snoop check`, the kernel tests, recall. What begins with @ is for run.py."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -23,26 +24,36 @@ def check():
 
 
 def kernel_tests():
-    for program in sorted((BUILD / "tests" / "kernel").glob("*_test")):
-        done = subprocess.run([program, "--gtest_brief=0", f"--gtest_filter={os.environ.get('KERNEL_FILTER', '*')}"],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        results = {"passed": [], "failed": [], "skipped": []}
-        section = []
-        for line in done.stdout.splitlines():
-            found = re.match(r"\[ +(RUN|OK|FAILED|SKIPPED) +\] (\S+\.\S+)( \(\d+ ms\))?$", line)
-            section.append(line)
-            if not found or (found[1] != "RUN" and not found[3]):
-                continue
-            if found[1] == "RUN":
-                section = [line]
-                continue
+    programs = sorted((BUILD / "tests" / "kernel").glob("*_test"))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for program, (done, seconds) in zip(programs, pool.map(run_tests, programs)):
+            tell_tests(program.name, done, seconds)
+
+
+def run_tests(program):
+    begin = time.monotonic()
+    done = subprocess.run([program, f"--gtest_filter={os.environ.get('KERNEL_FILTER', '*')}"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return done, time.monotonic() - begin
+
+
+def tell_tests(program, done, seconds):
+    """What did not pass is printed."""
+    results = {"passed": [], "failed": [], "skipped": []}
+    section = []
+    for line in done.stdout.splitlines():
+        section.append(line)
+        if line.startswith("[ RUN "):
+            section = [line]
+        found = re.match(r"\[ +(OK|FAILED|SKIPPED) +\] ([^\s,]+)(, where .*)? \(\d+ ms\)$", line)
+        if found:
             results[{"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}[found[1]]].append(found[2])
             if found[1] != "OK":
                 print("\n".join(section), flush=True)
-        if done.returncode != 0 and not results["failed"]:
-            print("\n".join(section[-100:]), flush=True)
-            results["failed"].append(f"{program.name} ended with {done.returncode}")
-        tell("kernel", program=program.name, **results)
+    if done.returncode != 0 and not results["failed"]:
+        print("\n".join(section[-100:]), flush=True)
+        results["failed"].append(f"{program} ended with {done.returncode}")
+    tell("kernel", program=program, seconds=seconds, **results)
 
 
 def recall():

@@ -4,12 +4,19 @@
 export PATH=/usr/bin HOME=/root LC_ALL=C.UTF-8
 
 if [ "$1" != again ]; then
-  # A root file system that is not the initial one: that one is no place for pivot_root.
+  # The root file system is one of a disk, as usual: with all kinds of attributes, and a place for pivot_root.
   mkdir /newroot
-  mount -o bind / /newroot
-  cd /newroot || exit 1
-  mount -o move . /
-  exec chroot . /init again
+  mount -t devtmpfs devtmpfs /dev
+  insmod /modules/loop.ko
+  truncate -s 1G /disk
+  mke2fs -F /disk >/dev/null
+  mount -t ext4 -o loop /disk /newroot
+  umount /dev
+  for name in bin sbin lib lib64 usr etc proc sys dev tmp root var modules snoop init run.sh; do
+    cp -a /$name /newroot/
+  done
+  chmod 1777 /newroot/tmp
+  exec switch_root /newroot /init again
 fi
 
 mount -t proc proc /proc
@@ -20,14 +27,8 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf
-for module in /modules/*.ko; do insmod "$module"; done
+insmod /modules/overlay.ko
 ip link set lo up
-
-# Files as on a disk, with all kinds of attributes.
-truncate -s 512M /disk
-mke2fs -F /disk >/dev/null
-mount -t ext4 -o loop /disk /tmp
-chmod 1777 /tmp
 
 layout=
 for word in $(cat /proc/cmdline); do
