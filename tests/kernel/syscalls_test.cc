@@ -18,6 +18,7 @@
 #include <climits>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <set>
 
 #include "harness.h"
@@ -173,6 +174,12 @@ std::vector<std::string> case_names() {
 
 class SyscallTest : public KernelTest, public ::testing::WithParamInterface<std::string> {
  protected:
+  void SetUp() override {
+    KernelTest::SetUp();
+    if (!IsSkipped() && one().call(reinterpret_cast<const char*>(0x10), AT_FDCWD) == -ENOSYS) {
+      GTEST_SKIP() << "this kernel has no " << one().name;
+    }
+  }
   static void TearDownTestSuite() { shared_.reset(); }
 
   /// One for all of these tests: on an emulated machine the verifier takes seconds. Without the memory of what was
