@@ -18,7 +18,6 @@
 #include <climits>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <set>
 
 #include "harness.h"
@@ -180,18 +179,6 @@ class SyscallTest : public KernelTest, public ::testing::WithParamInterface<std:
       GTEST_SKIP() << "this kernel has no " << one().name;
     }
   }
-  static void TearDownTestSuite() { shared_.reset(); }
-
-  /// One for all of these tests: on an emulated machine the verifier takes seconds. Without the memory of what was
-  /// seen, which might take the next test's file for that of the last.
-  static Capture& start() {
-    if (!shared_) {
-      ProbeOptions options;
-      options.first_sight_only = false;
-      shared_ = std::make_unique<Capture>(options);
-    }
-    return *shared_;
-  }
 
   /// Makes what the call needs to succeed.
   void prepare(const std::string& name) {
@@ -216,9 +203,6 @@ class SyscallTest : public KernelTest, public ::testing::WithParamInterface<std:
 
   /// Status of the child: 0, or the call's errno.
   static int status(long result) { return result < 0 ? static_cast<int>(-result) : 0; }
-
- private:
-  inline static std::unique_ptr<Capture> shared_;
 };
 
 void expect_one(const std::vector<Access>& accesses, const std::string& path, const std::vector<std::string>& kinds,
@@ -233,7 +217,7 @@ void expect_one(const std::vector<Access>& accesses, const std::string& path, co
 
 TEST_P(SyscallTest, Succeeds) {
   prepare("name");
-  Capture& capture = start();
+  Capture& capture = share();
   const auto accesses = capture.run([&] { return status(one().call("name", AT_FDCWD)); });
   ASSERT_EQ(capture.last_status(), 0) << "the call itself failed";
   expect_one(accesses, path("name"), one().kinds, SNOOP_OUTCOME_OK);
@@ -243,7 +227,7 @@ TEST_P(SyscallTest, Succeeds) {
 }
 
 TEST_P(SyscallTest, FindsNothing) {
-  Capture& capture = start();
+  Capture& capture = share();
   const auto accesses = capture.run([&] { return status(one().call("no/name", AT_FDCWD)); });
   ASSERT_EQ(WEXITSTATUS(capture.last_status()), ENOENT);
   std::vector<std::string> kinds = one().kinds;
@@ -258,7 +242,7 @@ TEST_P(SyscallTest, TakesDirectoryDescriptor) {
   ASSERT_EQ(::mkdir("sub", 0755), 0);
   prepare("sub/name");
   const int dirfd = ::open("sub", O_PATH | O_DIRECTORY);
-  Capture& capture = start();
+  Capture& capture = share();
   const auto accesses = capture.run([&] { return status(one().call("name", dirfd)); });
   ASSERT_EQ(capture.last_status(), 0) << "the call itself failed";
   expect_one(accesses, path("sub/name"), one().kinds, SNOOP_OUTCOME_OK);
@@ -268,7 +252,7 @@ TEST_P(SyscallTest, TakesDirectoryDescriptor) {
 }
 
 TEST_P(SyscallTest, IgnoresAnUnreadablePath) {
-  Capture& capture = start();
+  Capture& capture = share();
   const auto accesses = capture.run([&] { return status(one().call(reinterpret_cast<const char*>(0x10), AT_FDCWD)); });
   EXPECT_EQ(WEXITSTATUS(capture.last_status()), EFAULT);
   EXPECT_THAT(accesses, IsEmpty());
