@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Short names for the usual work; CMakePresets.json has the rest.
-.PHONY: help build test recall bench demo install deps format lint clean
+.PHONY: help build test test-vm recall bench demo install deps format lint clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
 help: ## Lists the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 deps: ## Installs what building and testing needs (Debian packages, as root)
 	@scripts/install-deps.sh --test
@@ -28,6 +28,13 @@ recall: deps ## Builds, and prints what of over a hundred awkward cases the repo
 	@export SOURCE_DIR=$(CURDIR) SNOOP=$(CURDIR)/build/release/snoop && \
 	  RECALL_PROGRAMS=$(CURDIR)/build/release/tests/recall /usr/bin/python3 -B tests/recall/run.py $(RECALL); \
 	  cases=$$?; /usr/bin/python3 -B tests/recall/programs_test.py && exit $$cases
+
+test-vm: ## Builds, and runs kernel tests and recall under Debian's kernels 6.1 and 6.12; VM='--kernel 6.1 ...'
+	@scripts/install-deps.sh --test
+	@scripts/install-deps.sh --vm
+	cmake --preset release -DBUILD_TESTING=ON -DSNOOP_VM=ON
+	cmake --build --preset release -j $(JOBS) --target vm_programs
+	/usr/bin/python3 -B tests/vm/run.py $(VM)
 
 bench: ## Builds, and measures what snoop costs (as root); BENCH=--quick for less than a minute
 	@scripts/install-deps.sh --bench

@@ -64,6 +64,8 @@ __noinline int on_path(__u32 which, __u32 op)
     len = read_socket_path(scratch);
   else
     len = bpf_probe_read_user_str(scratch->data, SNOOP_PATH_MAX, (const void *)access->user_path);
+  if (len == 0)
+    len = 1; /* kernels before 6.13 leave the NUL of an empty string out (mm/maccess.c) */
   overwritten = is_overwritten(access->user_path, len, access->result_buffer, access->result_size);
   if (len == 1 && !overwritten)
     return 0; /* an empty path: the call was on the descriptor itself */

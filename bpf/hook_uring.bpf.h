@@ -92,7 +92,8 @@ static __noinline int emit_request(struct request *request, __s32 result, __u32 
     if (file)
       kinds |= set_opened(scratch, file, request->open_flags);
   }
-  bpf_probe_read_kernel(scratch->data, path_len, (const void *)text);
+  barrier_var(path_len); /* 6.1 has lost the bound by now, and the compiler would take the mask away */
+  bpf_probe_read_kernel(scratch->data, path_len & (SNOOP_PATH_MAX - 1), (const void *)text);
   set_path_len(scratch, path_len);
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome_of(result));
   return emit_access(which);

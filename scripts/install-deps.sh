@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what building (and with --test or --bench, testing or measuring) snoop on Debian 12 needs.
+# Installs what building (and with --test, --vm or --bench, testing, testing under other kernels or measuring) snoop on Debian 12 needs.
 # Asks apt only for what is missing, so it is quick where all is there.
 set -eu
 
@@ -12,6 +12,9 @@ if [ "${1:-}" = --test ]; then
   packages="$packages python3-jsonschema strace clang-format clang-tidy shellcheck
     gcc musl-tools runc findutils tar procps util-linux mount
     busybox-static sqlite3 openssl perl"
+fi
+if [ "${1:-}" = --vm ]; then
+  packages="$packages qemu-system-x86 cpio busybox-static xz-utils zstd binutils libc-bin"
 fi
 if [ "${1:-}" = --bench ]; then
   packages="$packages libbenchmark-dev util-linux mount"

@@ -64,6 +64,21 @@ def _find_cgroup2():
 CGROUP2 = _find_cgroup2()
 
 
+def _find_version1():
+    """The hierarchy of version 1 that snoop takes where there is no cgroup2 (src/container/cgroup.cc)."""
+    found = {}
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        kind, _, options = fields[fields.index("-") + 1:]
+        if kind == "cgroup" and os.access(f"{fields[4]}/cgroup.procs", os.W_OK):
+            found.update({option: pathlib.Path(fields[4]) for option in options.split(",")})
+    return next((found[name] for name in ("memory", "pids", "cpu", "devices", "freezer", "blkio") if name in found), None)
+
+
+# Where cgroups of tests are.
+HIERARCHY = CGROUP2 or _find_version1()
+
+
 def remove_cgroup(top):
     """Ends what is in a cgroup and below, and removes it."""
 
@@ -89,13 +104,13 @@ class Cgroup:
         if parent is None:
             Cgroup._count += 1
             name = f"snoop-e2e-{os.getpid()}-{Cgroup._count}{name and '-' + name}"
-        self.directory = (parent.directory if parent else CGROUP2) / name
+        self.directory = (parent.directory if parent else HIERARCHY) / name
         self.directory.mkdir()
 
     @property
     def path(self):
         """As snoop names it: from the mount on."""
-        return "/" + str(self.directory.relative_to(CGROUP2))
+        return "/" + str(self.directory.relative_to(HIERARCHY))
 
     @property
     def name(self):
@@ -336,7 +351,7 @@ class Background:
             self.process.kill()
             self.process.wait()
             # A killed `snoop run` leaves its command running.
-            for directory in CGROUP2.rglob(f"snoop-run-{self.pid}"):
+            for directory in HIERARCHY.rglob(f"snoop-run-{self.pid}"):
                 remove_cgroup(directory)
         for stream in (self.process.stdin, self.process.stdout):
             if stream:

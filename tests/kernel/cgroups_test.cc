@@ -334,7 +334,7 @@ TEST_F(CgroupTest, BornIntoATargetFromElsewhereIsMoved) {
   if (pid == 0) {
     ::_exit(0);
   }
-  if (pid < 0 && (errno == ENOSYS || errno == EINVAL || errno == E2BIG || errno == EPERM)) {
+  if (pid < 0 && (errno == ENOSYS || errno == EINVAL || errno == E2BIG || errno == EPERM || errno == EBADF)) {
     GTEST_SKIP() << "no CLONE_INTO_CGROUP here";
   }
   ASSERT_GT(pid, 0);
@@ -377,6 +377,9 @@ TEST_F(CgroupTest, LoadsWithoutIterators) {
 
 TEST_F(CgroupTest, NestedInACgroupNamespaceFromTheStart) {
   Capture& capture = start();
+  if (!capture.tree().controller().empty()) {
+    GTEST_SKIP() << "no cgroup2 is mounted here";
+  }
   const std::string top = capture.tree().directory(capture.cgroup().cgroup());
   write_file(path("deep"));
   // As an init system in a container: an own view of the cgroups, and a tree of them.

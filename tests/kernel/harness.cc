@@ -119,6 +119,18 @@ Capture& KernelTest::start(ProbeOptions options, std::optional<CgroupTree> tree)
   return *capture_;
 }
 
+std::shared_ptr<Capture> KernelTest::shared_;
+
+Capture& KernelTest::share() {
+  if (!shared_) {
+    ProbeOptions options;
+    options.first_sight_only = false;
+    shared_ = std::make_shared<Capture>(options);
+  }
+  capture_ = shared_;
+  return *capture_;
+}
+
 std::vector<Access> at(const std::vector<Access>& accesses, const std::string& path) {
   std::vector<Access> found;
   for (const Access& access : accesses) {

@@ -61,15 +61,21 @@ class KernelTest : public ::testing::Test {
  protected:
   void SetUp() override;
   void TearDown() override;
+  static void TearDownTestSuite() { shared_.reset(); }
 
   Capture& start(ProbeOptions options = {}, std::optional<CgroupTree> tree = {});
   [[nodiscard]] const std::string& directory() const { return directory_; }
   /// Absolute path of a name in the working directory.
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
-  std::unique_ptr<Capture> capture_;
+  /// One capture for all tests of a suite that take this one, without the memory of what was seen, which might take a
+  /// file for that of the test before. It saves the load: on an emulated machine the verifier takes seconds.
+  Capture& share();
+
+  std::shared_ptr<Capture> capture_;
 
  private:
+  static std::shared_ptr<Capture> shared_;
   std::string directory_;
 };
 

@@ -431,8 +431,8 @@ def main():
     if options.list:
         print("\n".join(case.name for case in cases))
         return 0
-    if os.geteuid() != 0 or harness.CGROUP2 is None:
-        print("skipped: needs root and a cgroup2 mount that it may write to")
+    if os.geteuid() != 0 or harness.HIERARCHY is None:
+        print("skipped: needs root and a cgroup file system that it may write to")
         return 77
     if options.peer and not shutil.which(options.peer):
         raise SystemExit(f"{options.peer} is not installed")
