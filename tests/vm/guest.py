@@ -59,7 +59,8 @@ def tell_tests(program, done, seconds):
 def recall():
     cases = os.environ.get("RECALL_CASES", "").split()
     done = subprocess.run(["/usr/bin/python3", "-B", "/snoop/tests/recall/run.py", "--json", *cases],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                          env={**os.environ, "RECALL_DEADLINE": "900"})
     print(done.stderr, flush=True)
     try:
         result = json.loads(done.stdout)

@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
 # The guest's first process: mounts what a machine has, cgroups as cg= says, runs the tests, and powers off.
 export PATH=/usr/bin HOME=/root LC_ALL=C.UTF-8
 
@@ -31,6 +32,7 @@ insmod /modules/overlay.ko
 ip link set lo up
 
 layout=
+# shellcheck disable=SC2013  # words
 for word in $(cat /proc/cmdline); do
   case $word in cg=*) layout=${word#cg=} ;; esac
 done

@@ -14,6 +14,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -263,9 +264,10 @@ def main():
     parser.add_argument("--command", help="runs this shell command in the guest instead, and prints what it says")
     parser.add_argument("--build", type=pathlib.Path, default=SOURCE / "build" / "release", help="build directory")
     parser.add_argument("--work", type=pathlib.Path, default=SOURCE / "build" / "vm", help="kernels and logs")
-    parser.add_argument("--timeout", type=int, default=900, help="seconds for one guest")
+    parser.add_argument("--timeout", type=int, default=2400, help="seconds for one guest")
     options = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the guest, too
     for program in ("qemu-system-x86_64", "cpio", "apt-get", "ldd", "strip"):
         if not shutil.which(program):
             print(f"skipped: {program} is not installed")
