@@ -24,30 +24,32 @@ static __always_inline void count_use(__u32 entry, __u32 count)
     __sync_fetch_and_add(sum, count);
 }
 
-static __always_inline struct snoop_recent *recent_of(const struct seen_key *key)
+/* Two places where it can be, in one cache line. */
+static __always_inline struct snoop_recent *recents_of(__u64 tag)
 {
   __u32 cpu = bpf_get_smp_processor_id();
   struct recents *own = bpf_map_lookup_elem(&recents, &cpu);
 
-  return own ? &own->slots[key->hash[1] & (SNOOP_RECENTS - 1)] : NULL;
+  return own ? &own->slots[(tag >> 40) & (SNOOP_RECENTS - 2)] : NULL;
 }
 
-/* The whole access, in what `recent_of` has not taken of the key. */
-static __always_inline __u64 tag_of(const struct seen_key *key, __u64 seen)
+/* The next time the call is known by its arguments. What was there longest is
+ * counted for good. */
+static __always_inline void set_recent(__u64 tag, __u64 entry)
 {
-  __u64 tag = (key->hash[0] ^ seen) * 0xc4ceb9fe1a85ec53ULL;
+  struct snoop_recent *recent = recents_of(tag);
 
-  return (tag ^ tag >> 32) | 1;
-}
-
-/* The next time it is found without the map. What was there is counted for good. */
-static __always_inline void set_recent(struct snoop_recent *recent, __u64 tag, __u64 entry)
-{
-  if (recent->count)
-    count_use(recent->entry, recent->count);
-  recent->tag = 0;
-  recent->count = 0;
+  if (!recent)
+    return;
+  if (recent[1].count)
+    count_use(recent[1].entry, recent[1].count);
+  *(volatile __u64 *)&recent[1].tag = 0;
+  recent[1].entry = recent->entry;
+  recent[1].count = recent->count;
+  *(volatile __u64 *)&recent[1].tag = recent->tag;
+  *(volatile __u64 *)&recent->tag = 0;
   recent->entry = entry;
+  recent->count = 0;
   *(volatile __u64 *)&recent->tag = tag;
 }
 
@@ -247,21 +249,12 @@ __noinline int emit_access(__u32 which)
     access->uncached |= !base;
   }
   if (!access->uncached) {
-    struct snoop_recent *recent;
-    __u64 tag;
-
     hash_access(&key, scratch, which, base);
-    tag = tag_of(&key, scratch->event.seen);
-    recent = recent_of(&key);
-    if (recent && recent->tag == tag) {
-      recent->count++;
-      return 0;
-    }
     seen = bpf_map_lookup_elem(&seen_paths, &key);
     if (seen && (seen->seen & scratch->event.seen) == scratch->event.seen) {
       count_use(seen->entry, 1);
-      if (recent)
-        set_recent(recent, tag, seen->entry);
+      if (access->tag)
+        set_recent(access->tag, seen->entry);
       return 0;
     }
   }

@@ -150,9 +150,9 @@ struct snoop_front {
 #define SNOOP_FRONT_CROWDED (1ULL << 63)
 #define SNOOP_FRONT_OF(cgroup_id) (((cgroup_id)*0x9e3779b97f4a7c15ULL) >> 52)
 
-/* An access that was not new, lately, on one CPU: in front of the map `seen_paths`. */
+/* A call that was no new access, lately, on one CPU: in front of all the rest. */
 struct snoop_recent {
-  __u64 tag;   /* hash of the access, its kinds and outcome included; 0: empty */
+  __u64 tag;   /* hash of the call, its arguments and outcome included; 0: empty */
   __u32 entry; /* the lower half of snoop_event.entry */
   __u32 count; /* repeats that are not in `use_counts` yet */
 };

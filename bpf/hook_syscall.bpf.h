@@ -361,27 +361,128 @@ __noinline int on_call(__u32 which)
   return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+/* Paths that are shorter are known by their calls. */
+#define PLAIN_PATH_MAX 128
+#define CALL_IS_KNOWN 1
+
+/*
+ * The short way of most calls. What a plain call leads to depends on its arguments,
+ * on where its path begins, and on the file that it opened: the same again is the
+ * same access again, and is counted here. Otherwise the call takes the long way,
+ * which remembers this tag if the access was not new. 0: no tag.
+ */
+static __noinline __u64 look_up_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
+                                     struct task_struct *task, const struct snoop_target *target, long ret)
 {
+  struct seen_key key = {.hash = {cfg_hash_seed[0], cfg_hash_seed[1]}};
+  struct snoop_target_stats *stats;
+  struct snoop_recent *recent;
+  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
+  __u64 user_path = call->args[rule->path & 7];
+  __u64 flags = call->args[rule->extra & 7];
+  struct fs_struct *fs = task->fs;
+  __u64 tag;
+  long len;
+
+  len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)user_path);
+  if (len <= 1 || len >= PLAIN_PATH_MAX)
+    return 0;
+  if (rule->result != SNOOP_NO_ARG && ret >= 0) {
+    __u64 size = rule->result_words ? rule->result_words * 8 : (__u64)ret;
+
+    if (is_overwritten(user_path, len, call->args[rule->result & 7], size))
+      return 0;
+  }
+  mix(&key, ((__u64)target->id << 32) | (call->abi << 26) | (call->number << 16) | (outcome_of(ret) << 8) | (len - 1));
+  mix(&key, flags << 32 ^ call->args[rule->follow_arg & 7]);
+  mix(&key, READ_NUMBER(&fs->root.dentry));
+  if (path[0] != '/') {
+    __s32 dirfd = rule->dirfd == SNOOP_NO_ARG ? AT_FDCWD : (__s32)call->args[rule->dirfd & 7];
+    struct place base;
+    __u64 identity;
+
+    if (dirfd == AT_FDCWD) {
+      place_of_cwd(&base, fs);
+    } else {
+      struct file *file = file_of_fd(task, dirfd);
+
+      if (!file)
+        return 0;
+      place_of_file(&base, file);
+    }
+    identity = place_identity(&base);
+    if (!identity)
+      return 0;
+    mix(&key, identity);
+  }
+  if (rule->op == SNOOP_OP_OPEN && ret >= 0) {
+    struct file *file = file_of_fd(task, ret);
+    struct inode *inode;
+
+    if (!file || READ(file, f_mode) & FMODE_CREATED)
+      return 0;
+    inode = READ(file, f_inode);
+    mix(&key, READ(inode, i_ino));
+    mix(&key, READ(READ(inode, i_sb), s_dev));
+  }
+  for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
+    __u64 word = *(const __u64 *)(path + i);
+    __u32 left = len - i;
+
+    if (left <= 8) {
+      mix(&key, word & (~0ULL >> ((64 - 8 * left) & 63)));
+      break;
+    }
+    mix(&key, word);
+  }
+  tag = (key.hash[0] ^ key.hash[1]) | 2;
+
+  recent = recents_of(tag);
+  if (!recent)
+    return 0;
+  if (recent->tag != tag) {
+    recent++;
+    if (recent->tag != tag)
+      return tag;
+  }
+  stats = stats_of(target->slot);
+  if (!stats)
+    return 0;
+  stats->events++;
+  recent->count++;
+  return CALL_IS_KNOWN;
+}
+
+/* A call at its end, whichever hook saw it. */
+static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long ret)
+{
+  const volatile struct snoop_syscall_rule *rule;
   struct task_struct *task;
   struct snoop_target target = {};
   struct scratch *scratch;
-  __u64 number = syscall_number(regs);
+  struct call call = {};
   __u64 cgroup_id;
+  __u64 tag = 0;
   __u32 op;
-  int abi;
 
-  if (number >= SNOOP_MAX_SYSCALL)
-    return 0;
-  if (!(cfg_rules[ABI_NATIVE][number].op | cfg_rules[ABI_COMPAT][number].op))
+  if (number >= SNOOP_MAX_SYSCALL || !cfg_calls[number])
     return 0;
   task = bpf_get_current_task_btf();
-  if (!task_target(&target, task, &cgroup_id))
+  if (!find_target(&target, task, &cgroup_id))
     return 0;
-  abi = task_abi(task);
-  op = cfg_rules[abi][number].op;
+  call.number = number;
+  call.abi = task_abi(task);
+  rule = &cfg_rules[call.abi][number];
+  op = rule->op;
   if (!op || is_no_access(ret))
+    return 0;
+  copy_args(call.args, regs, call.abi);
+  if (rule->is_plain && cfg_first_sight_only && (op == SNOOP_OP_OPEN || (__u64)ret != number)) {
+    tag = look_up_call(&call, rule, task, &target, ret);
+    if (tag == CALL_IS_KNOWN)
+      return 0;
+  }
+  if (is_snoop(task))
     return 0;
   if (op == SNOOP_OP_REBASE) {
     if (ret >= 0) {
@@ -396,13 +497,18 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
   if (!scratch)
     return 0;
   scratch->event.result = ret;
-  scratch->call.number = number;
-  scratch->call.abi = abi;
-  copy_args(scratch->call.args, regs, abi);
+  scratch->access.tag = tag;
+  scratch->call = call;
   on_call(SCRATCH_SYSCALL);
   if (op == SNOOP_OP_CHROOT && ret == 0)
     learn_root(task->fs, &target, cgroup_id);
   return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+{
+  return on_end(regs, syscall_number(regs), ret);
 }
 
 #endif

@@ -8,14 +8,16 @@
 #include "event.h"
 #include "syscalls.h"
 
-/* Settings: constants once the programs are loaded. */
-const volatile struct snoop_syscall_rule cfg_rules[ABI_COUNT][SNOOP_MAX_SYSCALL] = {};
-/* 0: every access makes a record (snoop trace). */
-const volatile __u32 cfg_first_sight_only = 1;
+/*
+ * Settings: constants once the programs are loaded. What most calls need stands
+ * first, in one page.
+ */
+/* By number: bit 0, it has a path; bit 1, it has one as a 32-bit call. */
+const volatile __u8 cfg_calls[SNOOP_MAX_SYSCALL] = {};
 /* So that nobody can make two paths share a hash on purpose. */
 const volatile __u64 cfg_hash_seed[2] = {};
-/* The reader is woken when this much is gathered. */
-const volatile __u64 cfg_wakeup_bytes = 65536;
+/* 0: every access makes a record (snoop trace). */
+const volatile __u32 cfg_first_sight_only = 1;
 /* The kernel has bpf_rdonly_cast (6.2). */
 const volatile __u32 cfg_typed_reads = 0;
 /* Index of a version 1 controller in css_set.subsys, whose hierarchy tells the
@@ -23,6 +25,9 @@ const volatile __u32 cfg_typed_reads = 0;
  * (kernel/cgroup/cgroup.c). */
 const volatile __s32 cfg_cgroup_subsys = -1;
 const volatile __s32 cfg_hierarchy_id = 0;
+/* The reader is woken when this much is gathered. */
+const volatile __u64 cfg_wakeup_bytes = 65536;
+const volatile struct snoop_syscall_rule cfg_rules[ABI_COUNT][SNOOP_MAX_SYSCALL] = {};
 
 /* snoop's own process, in the initial pid namespace. */
 __u32 self_pid = 0;
@@ -101,7 +106,8 @@ struct recents {
   struct snoop_recent slots[SNOOP_RECENTS];
 };
 
-/* One for each CPU, so that what all of them use stays where it is. */
+/* Calls that were no new access, lately. One for each CPU, so that what all of them
+ * use stays where it is. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
@@ -167,6 +173,7 @@ struct access {
   __u64 base_identity; /* of those */
   __u32 base_len;      /* of those, in bytes */
   __u64 device;
+  __u64 tag;            /* of the call, for `recents`; 0: none */
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
   __u32 result_size;    /* bytes */

@@ -57,6 +57,7 @@ struct snoop_syscall_rule {
   __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
   __u8 follow;       /* enum snoop_follow */
   __u8 follow_arg;   /* argument with the AT_ flags */
+  __u8 is_plain;     /* what the call means is all in its arguments, and its path is one */
 };
 
 /* What a call does with a link that its path ends with. */

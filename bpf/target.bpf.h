@@ -42,8 +42,8 @@ static __always_inline void remove_front(__u64 cgroup_id)
   __sync_val_compare_and_swap(&front->cgroup_id, cgroup_id, 0);
 }
 
-/* The task's target, if it is traced and not snoop itself. Its flags are not set. */
-static __always_inline bool task_target(struct snoop_target *target, struct task_struct *task, __u64 *cgroup_id)
+/* The task's target, if it is traced. Its flags are not set. */
+static __always_inline bool find_target(struct snoop_target *target, struct task_struct *task, __u64 *cgroup_id)
 {
   const struct snoop_front *front;
   const struct snoop_target *known;
@@ -53,8 +53,6 @@ static __always_inline bool task_target(struct snoop_target *target, struct task
   front = &fronts[SNOOP_FRONT_OF(*cgroup_id)];
   front_id = front->cgroup_id;
   if (!front_id)
-    return false;
-  if ((__u32)task->tgid == self_pid)
     return false;
   if ((front_id & ~SNOOP_FRONT_CROWDED) == *cgroup_id) {
     __u64 packed = front->target;
@@ -72,6 +70,17 @@ static __always_inline bool task_target(struct snoop_target *target, struct task
   target->id = known->id;
   target->slot = known->slot;
   return true;
+}
+
+static __always_inline bool is_snoop(const struct task_struct *task)
+{
+  return (__u32)task->tgid == self_pid;
+}
+
+/* The same, but not of snoop itself. */
+static __always_inline bool task_target(struct snoop_target *target, struct task_struct *task, __u64 *cgroup_id)
+{
+  return find_target(target, task, cgroup_id) && !is_snoop(task);
 }
 
 /* Copies a path out of kernel memory; false: counted as lost. */

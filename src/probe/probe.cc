@@ -68,8 +68,15 @@ std::string hint_for(int code) {
   return "'snoop check' tells what this kernel allows; --log-level debug shows the verifier's words";
 }
 
-template <typename Rules>
-void fill_rules(Rules& rules) {
+/// What a call means is all in its arguments, and its path is one.
+bool is_plain(const SyscallRow& row) {
+  return (row.op == SNOOP_OP_OPEN || row.op == SNOOP_OP_STAT || row.op == SNOOP_OP_ACCESS ||
+          row.op == SNOOP_OP_READLINK) &&
+         row.path != SNOOP_NO_ARG && row.path2 == SNOOP_NO_ARG;
+}
+
+template <typename Calls, typename Rules>
+void fill_rules(Calls& calls, Rules& rules) {
   for (const SyscallRow& row : syscall_rows()) {
     const int numbers[] = {native_number(row), compat_number(row)};
     for (size_t abi = 0; abi < std::size(numbers); abi++) {
@@ -82,6 +89,9 @@ void fill_rules(Rules& rules) {
         rule.path2 = row.path2;
         rule.dirfd2 = row.dirfd2;
         rule.result = SNOOP_NO_ARG;
+        rule.follow_arg = SNOOP_NO_ARG;
+        rule.is_plain = is_plain(row) ? 1 : 0;
+        calls[numbers[abi]] |= static_cast<__u8>(1U << abi);
         for (const FollowRow& follow : follow_rows()) {
           if (follow.name == row.name) {
             rule.follow = follow.follow;
@@ -225,7 +235,7 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   }
   snoop_bpf& skeleton = *probe.skeleton_;
 
-  fill_rules(skeleton.rodata->cfg_rules);
+  fill_rules(skeleton.rodata->cfg_calls, skeleton.rodata->cfg_rules);
   skeleton.rodata->cfg_first_sight_only = options.first_sight_only ? 1 : 0;
   skeleton.rodata->cfg_wakeup_bytes = options.ring_size_bytes / 4;
   if (::getrandom(skeleton.rodata->cfg_hash_seed, sizeof(skeleton.rodata->cfg_hash_seed), 0) < 0) {
