@@ -137,18 +137,26 @@ struct snoop_seen {
 };
 
 /*
- * A direct way to the targets, in front of the map `cgroups`: nothing but loads.
- * `cgroup_id` 0: no target has a place here, so a cgroup that belongs here is none.
- * Any other cgroup than this one must be looked for in the map, and this one too
- * where `target` is 0.
+ * In front of the map `cgroups`: cgroups by their address, and their targets, if any. Nothing
+ * but loads, from one page. An entry is of another address, or none, unless its two
+ * words fit together, so it can be written by all CPUs at once; and it holds in its
+ * page's generation only, which user space moves on with each change of the map. A
+ * new cgroup at the address of a former one is seen in time (on_cgroup_mkdir).
  */
 struct snoop_front {
-  __u64 cgroup_id; /* with SNOOP_FRONT_CROWDED: others belong here too */
-  __u64 target;    /* snoop_target id, and slot shifted by 32 */
+  __u64 check;  /* the address, xor target */
+  __u64 target; /* its id, 0 none; slot (12 bits); generation (20 bits) */
 };
-#define SNOOP_FRONTS 4096
-#define SNOOP_FRONT_CROWDED (1ULL << 63)
-#define SNOOP_FRONT_OF(cgroup_id) (((cgroup_id)*0x9e3779b97f4a7c15ULL) >> 52)
+#define SNOOP_FRONT_SLOT_SHIFT 32
+#define SNOOP_FRONT_GENERATION_SHIFT 44
+#define SNOOP_FRONT_GENERATION_MASK 0xfffffULL
+
+struct snoop_front_page {
+  __u64 generation;
+  __u64 reserved;
+  struct snoop_front fronts[255];
+};
+#define SNOOP_FRONT_PAGES 16
 
 /* A call that was no new access, lately, on one CPU: in front of all the rest. */
 struct snoop_recent {
@@ -179,13 +187,12 @@ struct snoop_global_stats {
 
 #ifdef __cplusplus
 static_assert(sizeof(snoop_event) == 88, "shared with the kernel side");
-static_assert(sizeof(snoop_front) == 16, "shared with the kernel side");
+static_assert(sizeof(snoop_front_page) == 4096, "one page");
 static_assert(sizeof(snoop_recent) == 16, "shared with the kernel side");
 static_assert(sizeof(snoop_target) == 16, "shared with the kernel side");
 static_assert(sizeof(snoop_target_stats) == 40, "shared with the kernel side");
 #else
 _Static_assert(sizeof(struct snoop_event) == 88, "shared with user space");
-_Static_assert(sizeof(struct snoop_front) == 16, "shared with user space");
 _Static_assert(sizeof(struct snoop_recent) == 16, "shared with user space");
 _Static_assert(sizeof(struct snoop_target) == 16, "shared with user space");
 _Static_assert(sizeof(struct snoop_target_stats) == 40, "shared with user space");

@@ -22,6 +22,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 
   if (!is_our_hierarchy(cgroup))
     return 0;
+  forget_front(READ_NUMBER(&cgroup->self.cgroup));
   parent_id = cgroup->self.parent->cgroup->kn->id;
   parent = bpf_map_lookup_elem(&cgroups, &parent_id);
   if (!parent)
@@ -31,8 +32,6 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     child.flags &= ~SNOOP_TARGET_TOP;
     if (bpf_map_update_elem(&cgroups, &id, &child, BPF_ANY))
       __sync_fetch_and_add(&global_stats.targets_over_limit, 1);
-    else
-      add_front(id, &child);
     return 0;
   }
 
@@ -48,7 +47,6 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     bpf_map_push_elem(&free_targets, &child, 0);
     return 0;
   }
-  add_front(id, &child);
   scratch = start_access(SCRATCH_CGROUP, &child, id);
   if (!scratch)
     return 0;
@@ -72,7 +70,6 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
     return 0;
   target = *found;
   bpf_map_delete_elem(&cgroups, &id);
-  remove_front(id);
   /* If there is no room for it, user space finds out when it reports. */
   if (target.id)
     send_notice(SNOOP_EVENT_CGROUP_GONE, &target, id, NULL, !!(target.flags & SNOOP_TARGET_TOP));

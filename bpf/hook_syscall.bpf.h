@@ -453,6 +453,39 @@ static __noinline __u64 look_up_call(const struct call *call, const volatile str
   return CALL_IS_KNOWN;
 }
 
+/* The numbers that calls with a path have, 64 a word: constants of the code, since
+ * every call of every process asks. */
+#define SNOOP_BIT(number, word) ((number) >= 0 && (number) / 64 == (word) ? 1ULL << ((number)&63) : 0)
+#if defined(__TARGET_ARCH_x86)
+#define SNOOP_BITS(name, x86_64, i386, arm64, op, ...) | SNOOP_BIT(x86_64, word) | SNOOP_BIT(i386, word)
+#else
+#define SNOOP_BITS(name, x86_64, i386, arm64, op, ...) | SNOOP_BIT(arm64, word) | SNOOP_BIT(i386, word)
+#endif
+
+static __always_inline __u64 calls_of_word(const __u32 word)
+{
+  return 0 SNOOP_SYSCALLS(SNOOP_BITS, SNOOP_NO_SYSCALL, SNOOP_NO_ARG);
+}
+
+static __always_inline bool has_path(__u64 number)
+{
+  __u64 bits;
+
+  switch (number / 64) {
+  case 0: bits = calls_of_word(0); break;
+  case 1: bits = calls_of_word(1); break;
+  case 2: bits = calls_of_word(2); break;
+  case 3: bits = calls_of_word(3); break;
+  case 4: bits = calls_of_word(4); break;
+  case 5: bits = calls_of_word(5); break;
+  case 6: bits = calls_of_word(6); break;
+  case 7: bits = calls_of_word(7); break;
+  default: return false;
+  }
+  return bits >> (number & 63) & 1;
+}
+_Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
+
 /* A call at its end, whichever hook saw it. */
 static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long ret)
 {
@@ -465,10 +498,10 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   __u64 tag = 0;
   __u32 op;
 
-  if (number >= SNOOP_MAX_SYSCALL || !cfg_calls[number])
+  if (!has_path(number) || number >= SNOOP_MAX_SYSCALL)
     return 0;
   task = bpf_get_current_task_btf();
-  if (!find_target(&target, task, &cgroup_id))
+  if (!find_target(&target, task))
     return 0;
   call.number = number;
   call.abi = task_abi(task);
@@ -484,6 +517,7 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   }
   if (is_snoop(task))
     return 0;
+  cgroup_id = cgroup_of(task);
   if (op == SNOOP_OP_REBASE) {
     if (ret >= 0) {
       remember_cwd(task->fs);

@@ -8,12 +8,8 @@
 #include "event.h"
 #include "syscalls.h"
 
-/*
- * Settings: constants once the programs are loaded. What most calls need stands
- * first, in one page.
- */
-/* By number: bit 0, it has a path; bit 1, it has one as a 32-bit call. */
-const volatile __u8 cfg_calls[SNOOP_MAX_SYSCALL] = {};
+/* Settings: constants once the programs are loaded. What most calls need stands
+ * first, in one page. */
 /* So that nobody can make two paths share a hash on purpose. */
 const volatile __u64 cfg_hash_seed[2] = {};
 /* 0: every access makes a record (snoop trace). */
@@ -56,7 +52,7 @@ struct {
   __type(value, struct snoop_target);
 } cgroups SEC(".maps");
 
-struct snoop_front fronts[SNOOP_FRONTS] = {};
+struct snoop_front_page front_pages[SNOOP_FRONT_PAGES] __attribute__((aligned(4096))) = {};
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -5,71 +5,89 @@
 
 #include "emit.bpf.h"
 
-/* Id of a task's cgroup in the hierarchy of the targets. */
-static __always_inline __u64 cgroup_of(struct task_struct *task)
+/* Address of a task's cgroup in the hierarchy of the targets. */
+static __always_inline __u64 cgroup_address(struct task_struct *task)
 {
   const char *controllers;
   struct cgroup_subsys_state *state = NULL;
 
   if (cfg_cgroup_subsys < 0)
-    return task->cgroups->dfl_cgrp->kn->id;
+    return READ_NUMBER(&task->cgroups->dfl_cgrp);
   controllers = (const char *)task->cgroups + bpf_core_field_offset(struct css_set, subsys);
   bpf_probe_read_kernel(&state, sizeof(state), controllers + cfg_cgroup_subsys * sizeof(state));
-  return BPF_CORE_READ(state, cgroup, kn, id);
+  return (__u64)BPF_CORE_READ(state, cgroup);
 }
 
-/* Makes the way to the target short. Before or after the map has it. */
-static __always_inline void add_front(__u64 cgroup_id, const struct snoop_target *target)
+static __always_inline __u64 cgroup_of(struct task_struct *task)
 {
-  struct snoop_front *front = &fronts[SNOOP_FRONT_OF(cgroup_id)];
-  __u64 former = __sync_val_compare_and_swap(&front->cgroup_id, 0, cgroup_id);
+  const struct cgroup *cgroup = (const struct cgroup *)cgroup_address(task);
 
-  if (former == 0 || (former & ~SNOOP_FRONT_CROWDED) == cgroup_id)
-    /* What user space has said already stays. */
-    __sync_val_compare_and_swap(&front->target, 0, target->id | (__u64)target->slot << 32);
-  else
-    __sync_fetch_and_or(&front->cgroup_id, SNOOP_FRONT_CROWDED);
+  return BPF_CORE_READ(cgroup, kn, id);
 }
 
-static __always_inline void remove_front(__u64 cgroup_id)
+static __always_inline struct snoop_front_page *front_page_of(__u64 hash)
 {
-  struct snoop_front *front = &fronts[SNOOP_FRONT_OF(cgroup_id)];
+  return &front_pages[hash >> 60];
+}
 
-  if ((front->cgroup_id & ~SNOOP_FRONT_CROWDED) != cgroup_id)
-    return;
+static __always_inline struct snoop_front *front_of(struct snoop_front_page *page, __u64 hash)
+{
+  __u32 index = (hash >> 52) & 255;
+
+  return &page->fronts[index < 255 ? index : 0];
+}
+
+static __always_inline __u64 front_hash(__u64 address)
+{
+  return address * 0x9e3779b97f4a7c15ULL;
+}
+
+/* The long way, by the map. */
+static __noinline __u64 look_up_target(struct task_struct *task)
+{
+  __u64 address = cgroup_address(task);
+  __u64 hash = front_hash(address);
+  struct snoop_front_page *page = front_page_of(hash);
+  struct snoop_front *front = front_of(page, hash);
+  /* Before the map is looked at, on every architecture. */
+  __u64 generation = __sync_fetch_and_add(&page->generation, 0) & SNOOP_FRONT_GENERATION_MASK;
+  __u64 cgroup_id = cgroup_of(task);
+  const struct snoop_target *known = bpf_map_lookup_elem(&cgroups, &cgroup_id);
+  __u64 target = generation << SNOOP_FRONT_GENERATION_SHIFT;
+
+  if (known && known->id)
+    target |= (__u64)known->slot << SNOOP_FRONT_SLOT_SHIFT | known->id;
+  front->target = target;
+  front->check = address ^ target;
+  return target;
+}
+
+/* Whatever cgroup had this address before. */
+static __always_inline void forget_front(__u64 address)
+{
+  __u64 hash = front_hash(address);
+  struct snoop_front *front = front_of(front_page_of(hash), hash);
+
+  front->check = 0;
   front->target = 0;
-  /* A crowded place is never free again: what else belongs here is in the map. */
-  __sync_val_compare_and_swap(&front->cgroup_id, cgroup_id, 0);
 }
 
 /* The task's target, if it is traced. Its flags are not set. */
-static __always_inline bool find_target(struct snoop_target *target, struct task_struct *task, __u64 *cgroup_id)
+static __always_inline bool find_target(struct snoop_target *target, struct task_struct *task)
 {
-  const struct snoop_front *front;
-  const struct snoop_target *known;
-  __u64 front_id;
+  __u64 address = cgroup_address(task);
+  __u64 hash = front_hash(address);
+  struct snoop_front_page *page = front_page_of(hash);
+  const volatile struct snoop_front *front = front_of(page, hash);
+  __u64 packed = front->target;
 
-  *cgroup_id = cgroup_of(task);
-  front = &fronts[SNOOP_FRONT_OF(*cgroup_id)];
-  front_id = front->cgroup_id;
-  if (!front_id)
-    return false;
-  if ((front_id & ~SNOOP_FRONT_CROWDED) == *cgroup_id) {
-    __u64 packed = front->target;
-
-    target->id = packed;
-    target->slot = packed >> 32;
-    if (packed)
-      return true;
-  } else if (!(front_id & SNOOP_FRONT_CROWDED)) {
-    return false;
-  }
-  known = bpf_map_lookup_elem(&cgroups, cgroup_id);
-  if (!known || !known->id)
-    return false;
-  target->id = known->id;
-  target->slot = known->slot;
-  return true;
+  if ((front->check ^ packed) != address ||
+      packed >> SNOOP_FRONT_GENERATION_SHIFT != (*(volatile __u64 *)&page->generation & SNOOP_FRONT_GENERATION_MASK))
+    packed = look_up_target(task);
+  target->id = packed;
+  target->slot =
+      (packed >> SNOOP_FRONT_SLOT_SHIFT) & ((1 << (SNOOP_FRONT_GENERATION_SHIFT - SNOOP_FRONT_SLOT_SHIFT)) - 1);
+  return target->id != 0;
 }
 
 static __always_inline bool is_snoop(const struct task_struct *task)
@@ -77,10 +95,13 @@ static __always_inline bool is_snoop(const struct task_struct *task)
   return (__u32)task->tgid == self_pid;
 }
 
-/* The same, but not of snoop itself. */
+/* The same, but not of snoop itself; with the id of the cgroup. */
 static __always_inline bool task_target(struct snoop_target *target, struct task_struct *task, __u64 *cgroup_id)
 {
-  return find_target(target, task, cgroup_id) && !is_snoop(task);
+  if (!find_target(target, task) || is_snoop(task))
+    return false;
+  *cgroup_id = cgroup_of(task);
+  return true;
 }
 
 /* Copies a path out of kernel memory; false: counted as lost. */

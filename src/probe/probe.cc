@@ -75,8 +75,8 @@ bool is_plain(const SyscallRow& row) {
          row.path != SNOOP_NO_ARG && row.path2 == SNOOP_NO_ARG;
 }
 
-template <typename Calls, typename Rules>
-void fill_rules(Calls& calls, Rules& rules) {
+template <typename Rules>
+void fill_rules(Rules& rules) {
   for (const SyscallRow& row : syscall_rows()) {
     const int numbers[] = {native_number(row), compat_number(row)};
     for (size_t abi = 0; abi < std::size(numbers); abi++) {
@@ -91,7 +91,6 @@ void fill_rules(Calls& calls, Rules& rules) {
         rule.result = SNOOP_NO_ARG;
         rule.follow_arg = SNOOP_NO_ARG;
         rule.is_plain = is_plain(row) ? 1 : 0;
-        calls[numbers[abi]] |= static_cast<__u8>(1U << abi);
         for (const FollowRow& follow : follow_rows()) {
           if (follow.name == row.name) {
             rule.follow = follow.follow;
@@ -235,7 +234,7 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   }
   snoop_bpf& skeleton = *probe.skeleton_;
 
-  fill_rules(skeleton.rodata->cfg_calls, skeleton.rodata->cfg_rules);
+  fill_rules(skeleton.rodata->cfg_rules);
   skeleton.rodata->cfg_first_sight_only = options.first_sight_only ? 1 : 0;
   skeleton.rodata->cfg_wakeup_bytes = options.ring_size_bytes / 4;
   if (::getrandom(skeleton.rodata->cfg_hash_seed, sizeof(skeleton.rodata->cfg_hash_seed), 0) < 0) {
@@ -313,6 +312,8 @@ Result<void> Probe::attach() {
   if (const int error = snoop_bpf__attach(skeleton_.get()); error != 0) {
     return fail(-error, "cannot attach the BPF programs", hint_for(-error));
   }
+  // Cgroups that were made while only some of the programs were attached.
+  forget_fronts();
   attached_ = true;
   return {};
 }
@@ -325,11 +326,7 @@ void Probe::detach() {
 Result<bool> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace) {
   const int map = bpf_map__fd(skeleton_->maps.cgroups);
   if (bpf_map_update_elem(map, &cgroup_id, &target, replace ? BPF_ANY : BPF_NOEXIST) == 0) {
-    if (target.id != 0) {
-      add_front(cgroup_id, target);
-    } else {
-      remove_front(cgroup_id);
-    }
+    forget_fronts();
     return true;
   }
   if (errno == EEXIST) {
@@ -340,28 +337,19 @@ Result<bool> Probe::add_cgroup(uint64_t cgroup_id, const snoop_target& target, b
 
 void Probe::remove_cgroup(uint64_t cgroup_id) {
   bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id);
-  remove_front(cgroup_id);
+  forget_fronts();
 }
 
-void Probe::add_front(uint64_t cgroup_id, const snoop_target& target) {
-  auto& front = skeleton_->bss->fronts[SNOOP_FRONT_OF(cgroup_id)];
-  decltype(front.cgroup_id) former = 0;
-  if (__atomic_compare_exchange_n(&front.cgroup_id, &former, cgroup_id, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ||
-      (former & ~SNOOP_FRONT_CROWDED) == cgroup_id) {
-    __atomic_store_n(&front.target, target.id | static_cast<uint64_t>(target.slot) << 32, __ATOMIC_SEQ_CST);
-  } else {
-    __atomic_fetch_or(&front.cgroup_id, SNOOP_FRONT_CROWDED, __ATOMIC_SEQ_CST);
+void Probe::forget_fronts() {
+  for (auto& page : skeleton_->bss->front_pages) {
+    // Generations come again after 2^20 of them: no entry may be that old.
+    if ((__atomic_add_fetch(&page.generation, 1, __ATOMIC_SEQ_CST) & (SNOOP_FRONT_GENERATION_MASK >> 1)) == 0) {
+      for (auto& front : page.fronts) {
+        __atomic_store_n(&front.check, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&front.target, 0, __ATOMIC_SEQ_CST);
+      }
+    }
   }
-}
-
-void Probe::remove_front(uint64_t cgroup_id) {
-  auto& front = skeleton_->bss->fronts[SNOOP_FRONT_OF(cgroup_id)];
-  if ((__atomic_load_n(&front.cgroup_id, __ATOMIC_SEQ_CST) & ~SNOOP_FRONT_CROWDED) != cgroup_id) {
-    return;
-  }
-  __atomic_store_n(&front.target, 0, __ATOMIC_SEQ_CST);
-  decltype(front.cgroup_id) former = cgroup_id;
-  __atomic_compare_exchange_n(&front.cgroup_id, &former, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 bool Probe::has_cgroup(uint64_t cgroup_id) const {

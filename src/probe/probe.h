@@ -137,8 +137,8 @@ class Probe {
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
   void choose_iterators(bool use);
   [[nodiscard]] Result<void> map_counts();
-  void add_front(uint64_t cgroup_id, const snoop_target& target);
-  void remove_front(uint64_t cgroup_id);
+  /// What the kernel side has looked up in the map of cgroups: after each change of it.
+  void forget_fronts();
   /// `pid` 0: over all tasks.
   [[nodiscard]] Result<void> scan_baseline_of(pid_t pid);
 
