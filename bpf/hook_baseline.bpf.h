@@ -23,7 +23,7 @@ static __always_inline void emit_baseline(struct task_struct *task, struct file 
   type = READ(READ(file, f_inode), i_mode) & S_IFMT;
   if (type != S_IFREG && type != S_IFDIR)
     return; /* pipes, sockets, devices: no file of an image */
-  fs = task->fs;
+  fs = OF_TASK(task, fs);
   if (!fs)
     return;
   scratch = start_access(SCRATCH_BASELINE, &target, cgroup_id);

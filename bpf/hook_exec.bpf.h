@@ -85,14 +85,14 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   scratch = start_access(SCRATCH_EXEC, &target, cgroup_id);
   if (!scratch)
     return 0;
-  fs = task->fs;
+  fs = OF_TASK(task, fs);
   remember_cwd(fs);
   place_of_root(&scratch->access.root, fs);
-  image = bprm->file;
+  image = READ(bprm, file);
   set_path_len(scratch, 0);
   announce_root(SCRATCH_EXEC);
-  is_script = bprm->interp != bprm->filename;
-  fdpath = bprm->fdpath;
+  is_script = READ(bprm, interp) != READ(bprm, filename);
+  fdpath = READ(bprm, fdpath);
 
   count_event(scratch);
   scratch->event.seen = KIND(EXEC);
@@ -103,7 +103,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   if (fdpath) {
     if (read_fd_path(scratch, fdpath, is_script))
       emit_access(SCRATCH_EXEC);
-  } else if (read_kernel_path(scratch, bprm->filename)) {
+  } else if (read_kernel_path(scratch, READ(bprm, filename))) {
     set_cwd_base(scratch, fs);
     emit_access(SCRATCH_EXEC);
   }
@@ -113,7 +113,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     count_event(scratch);
     scratch->event.flags = 0;
     set_file(scratch, image);
-    if (read_kernel_path(scratch, bprm->interp)) {
+    if (read_kernel_path(scratch, READ(bprm, interp))) {
       set_cwd_base(scratch, fs);
       emit_access(SCRATCH_EXEC);
     }
@@ -141,8 +141,8 @@ static __always_inline void learn_cwd(struct task_struct *task)
   struct snoop_target target = {};
   __u64 cgroup_id;
 
-  if (task_target(&target, task, &cgroup_id) && task->fs)
-    remember_cwd(task->fs);
+  if (task_target(&target, task, &cgroup_id) && OF_TASK(task, fs))
+    remember_cwd(OF_TASK(task, fs));
 }
 
 /* The child may be in another cgroup than its parent: CLONE_INTO_CGROUP. */
@@ -154,7 +154,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
   __u64 cgroup_id;
   __u64 former_id;
 
-  if (child->fs != parent->fs)
+  if (OF_TASK(child, fs) != OF_TASK(parent, fs))
     learn_cwd(child);
   if (child->tgid == parent->tgid)
     return 0;

@@ -39,7 +39,7 @@ static __always_inline long read_socket_path(struct scratch *scratch)
 __noinline int on_path(__u32 which, __u32 op)
 {
   struct task_struct *task = bpf_get_current_task_btf();
-  struct fs_struct *fs = task->fs;
+  struct fs_struct *fs = OF_TASK(task, fs);
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats;
   struct access *access;
@@ -350,7 +350,7 @@ __noinline int on_call(__u32 which)
     bpf_loop(ret - 1, on_next_message, &messages, 0);
   }
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
-    remember_cwd(task->fs); /* pivot_root, which counts as chroot, moves it */
+    remember_cwd(OF_TASK(task, fs)); /* pivot_root, which counts as chroot, moves it */
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = arg_of(call, rule->path2);
     scratch->access.dirfd = dirfd_arg(call, rule->dirfd2);
@@ -380,7 +380,7 @@ static __noinline __u64 look_up_call(const struct call *call, const volatile str
   char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
   __u64 user_path = call->args[rule->path & 7];
   __u64 flags = call->args[rule->extra & 7];
-  struct fs_struct *fs = task->fs;
+  struct fs_struct *fs = OF_TASK(task, fs);
   __u64 tag;
   long len;
 
@@ -520,8 +520,8 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   cgroup_id = cgroup_of(task);
   if (op == SNOOP_OP_REBASE) {
     if (ret >= 0) {
-      remember_cwd(task->fs);
-      learn_root(task->fs, &target, cgroup_id);
+      remember_cwd(OF_TASK(task, fs));
+      learn_root(OF_TASK(task, fs), &target, cgroup_id);
     }
     return 0;
   }
@@ -535,7 +535,7 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   scratch->call = call;
   on_call(SCRATCH_SYSCALL);
   if (op == SNOOP_OP_CHROOT && ret == 0)
-    learn_root(task->fs, &target, cgroup_id);
+    learn_root(OF_TASK(task, fs), &target, cgroup_id);
   return 0;
 }
 

@@ -135,7 +135,7 @@ static __always_inline long copy_socket_path(struct scratch *scratch)
 __noinline int note_path(__u32 number)
 {
   struct task_struct *task = bpf_get_current_task_btf();
-  struct fs_struct *fs = task->fs;
+  struct fs_struct *fs = OF_TASK(task, fs);
   struct scratch *scratch = scratch_of(SCRATCH_URING);
   __u32 zero = 0;
   struct long_request *new_request = bpf_map_lookup_elem(&new_requests, &zero);

@@ -51,7 +51,7 @@ static __always_inline void place_of_root(struct place *place, struct fs_struct 
 /* The open file behind a descriptor; NULL: there is none. */
 static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 fd)
 {
-  struct fdtable *table = task->files->fdt;
+  struct fdtable *table = OF_TASK(task, files)->fdt;
   struct file *file = NULL;
 
   if (fd < 0 || (__u32)fd >= table->max_fds)

@@ -26,6 +26,19 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym __weak;
     read_value;                                                                                                        \
   })
 
+/*
+ * A pointer that a task holds. The verifier of 6.2 and later searches all types of the
+ * kernel by name for each one that is loaded from what it trusts, as it does a task:
+ * half of the time that the programs take to load. So the trust is taken away first.
+ */
+#define OF_TASK(task, field)                                                                                           \
+  ({                                                                                                                   \
+    struct task_struct *of_task = (task);                                                                              \
+    if (cfg_typed_reads)                                                                                               \
+      of_task = (struct task_struct *)bpf_rdonly_cast(of_task, bpf_core_type_id_kernel(struct task_struct));           \
+    of_task->field;                                                                                                    \
+  })
+
 /* A structure of the kernel that begins with a plain number: to read a pointer as
  * one, which the verifier lets be reckoned with. */
 #define READ_NUMBER(address) ((__u64)READ((struct timespec64 *)(address), tv_sec))

@@ -12,8 +12,8 @@ static __always_inline __u64 cgroup_address(struct task_struct *task)
   struct cgroup_subsys_state *state = NULL;
 
   if (cfg_cgroup_subsys < 0)
-    return READ_NUMBER(&task->cgroups->dfl_cgrp);
-  controllers = (const char *)task->cgroups + bpf_core_field_offset(struct css_set, subsys);
+    return READ_NUMBER(&OF_TASK(task, cgroups)->dfl_cgrp);
+  controllers = (const char *)OF_TASK(task, cgroups) + bpf_core_field_offset(struct css_set, subsys);
   bpf_probe_read_kernel(&state, sizeof(state), controllers + cfg_cgroup_subsys * sizeof(state));
   return (__u64)BPF_CORE_READ(state, cgroup);
 }
@@ -146,7 +146,7 @@ static __always_inline bool join_target(struct task_struct *task, const struct s
   const struct member *known;
   __u32 process = task->tgid;
 
-  member.born = task->group_leader->start_boottime;
+  member.born = OF_TASK(task, group_leader)->start_boottime;
   member.target = target->id;
   known = bpf_map_lookup_elem(&members, &process);
   if (known && known->born == member.born && known->target == member.target)

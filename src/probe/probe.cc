@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +18,6 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -122,15 +122,25 @@ bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
 class KernelNames {
  public:
   KernelNames() {
-    std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary);
-    btf_header header = {};
-    if (!file.read(reinterpret_cast<char*>(&header), sizeof(header)) || header.magic != BTF_MAGIC) {
+    const UniqueFd file(::open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC));
+    struct stat status = {};
+    if (!file || ::fstat(file.get(), &status) != 0) {
       return;
     }
-    names_.resize(header.str_len);
-    file.seekg(static_cast<std::streamoff>(header.hdr_len) + header.str_off);
-    if (!file.read(names_.data(), header.str_len)) {
-      names_.clear();
+    const auto size = static_cast<size_t>(status.st_size);
+    // Since 6.16; a read gets a page at a time.
+    if (!mapping_.map(file.get(), size) && !read_all(file.get(), size)) {
+      return;
+    }
+    const std::string_view all =
+        mapping_.as<char>().empty() ? std::string_view(copy_) : std::string_view(mapping_.as<char>().data(), size);
+    btf_header header = {};
+    if (size < sizeof(header)) {
+      return;
+    }
+    std::memcpy(&header, all.data(), sizeof(header));
+    if (header.magic == BTF_MAGIC && size - header.hdr_len >= header.str_off) {
+      names_ = all.substr(header.hdr_len + header.str_off, header.str_len);
     }
   }
   [[nodiscard]] bool has(std::string_view name) const {
@@ -140,7 +150,22 @@ class KernelNames {
   [[nodiscard]] bool has_tracepoint(std::string_view name) const { return has(fmt::format("btf_trace_{}", name)); }
 
  private:
-  std::string names_;
+  bool read_all(int file, size_t size) {
+    copy_.resize(size);
+    size_t have = 0;
+    while (have < size) {
+      const ssize_t got = ::read(file, copy_.data() + have, size - have);
+      if (got <= 0) {
+        return false;
+      }
+      have += static_cast<size_t>(got);
+    }
+    return true;
+  }
+
+  Mapping mapping_;
+  std::string copy_;
+  std::string_view names_;
 };
 
 /// What of io_uring this kernel lets see.
