@@ -18,7 +18,7 @@ static __always_inline void mix(struct seen_key *key, __u64 word)
 static __always_inline void count_use(__u32 entry, __u32 count)
 {
   __u32 index = entry & (SNOOP_USE_COUNTS - 1);
-  __u32 *sum = bpf_map_lookup_elem(&use_counts, &index);
+  __u64 *sum = bpf_map_lookup_elem(&use_counts, &index);
 
   if (sum)
     __sync_fetch_and_add(sum, count);

@@ -117,7 +117,7 @@ struct {
   __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, SNOOP_USE_COUNTS);
   __type(key, __u32);
-  __type(value, __u32);
+  __type(value, __u64); /* the kernel gives each at least 8 bytes */
 } use_counts SEC(".maps");
 
 /* Root directories that user space was told of, so that it may hold them, as long

@@ -29,7 +29,7 @@ void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index, Rec
   known = {low, target, file_index, known.collected, 0};
 }
 
-void UseCounts::collect(std::span<const uint32_t> sums, std::span<const snoop_recent> recents, Recorder& recorder,
+void UseCounts::collect(std::span<const uint64_t> sums, std::span<const snoop_recent> recents, Recorder& recorder,
                         WallTime now) {
   for (const snoop_recent& recent : recents) {
     const size_t place = recent.entry % SNOOP_USE_COUNTS;
@@ -39,13 +39,13 @@ void UseCounts::collect(std::span<const uint32_t> sums, std::span<const snoop_re
   }
   for (size_t place = 0; place < std::min(known_.size(), sums.size()); place++) {
     Known& known = known_[place];
-    const uint32_t sum = sums[place] + known.recent;
+    const uint64_t sum = sums[place] + known.recent;
     known.recent = 0;
-    // Unsigned, so right even if it has wrapped; and a little less where one was just moved from the recent ones.
-    const uint32_t more = sum - known.collected;
-    if (known.number == 0 || more == 0 || more > UINT32_MAX / 2) {
+    // A little less where one was just moved from the recent ones.
+    if (known.number == 0 || sum <= known.collected) {
       continue;
     }
+    const uint64_t more = sum - known.collected;
     known.collected = sum;
     if (Container* container = recorder.find(known.target)) {
       container->files.add_uses(known.file_index, more, now);

@@ -20,7 +20,7 @@ class UseCounts {
   /// The kernel's entry `number` is of this file of the target.
   void learn(uint64_t number, uint32_t target, uint32_t file_index, Recorder& recorder);
   /// `sums` by number modulo their count, `recents` what is not in them yet.
-  void collect(std::span<const uint32_t> sums, std::span<const snoop_recent> recents, Recorder& recorder, WallTime now);
+  void collect(std::span<const uint64_t> sums, std::span<const snoop_recent> recents, Recorder& recorder, WallTime now);
 
  private:
   struct Known {
@@ -28,8 +28,8 @@ class UseCounts {
     uint32_t number = 0;
     uint32_t target = 0;
     uint32_t file_index = 0;
-    uint32_t collected = 0;
-    uint32_t recent = 0;
+    uint64_t collected = 0;
+    uint64_t recent = 0;
   };
 
   /// By number modulo SNOOP_USE_COUNTS.

@@ -451,7 +451,7 @@ Probe::Described Probe::describe(int fd) const {
   return {skeleton_->bss->identified, skeleton_->bss->identified_magic};
 }
 
-std::span<const uint32_t> Probe::use_counts() const { return use_counts_.as<uint32_t>(); }
+std::span<const uint64_t> Probe::use_counts() const { return use_counts_.as<uint64_t>(); }
 
 std::span<const snoop_recent> Probe::recents() const { return recents_.as<snoop_recent>(); }
 

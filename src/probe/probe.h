@@ -76,7 +76,7 @@ class Probe {
   [[nodiscard]] Described describe(int fd) const;
   /// How often what was seen was seen again, by snoop_event.entry modulo the size: but
   /// for what recents() still has. They only grow.
-  [[nodiscard]] std::span<const uint32_t> use_counts() const;
+  [[nodiscard]] std::span<const uint64_t> use_counts() const;
   /// Of all CPUs; they change while they are read.
   [[nodiscard]] std::span<const snoop_recent> recents() const;
   /// The same of these processes only, as far as the kernel can choose (from 6.1 on).

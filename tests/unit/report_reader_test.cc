@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output/report_reader.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -116,7 +117,7 @@ void fill(Sample& sample, uint32_t seed, uint32_t most_files = 200) {
 
 TEST(ReportReader, ReadsWhatWasWritten) {
   size_t total = 0;
-  for (uint32_t seed = 0; seed < 100; seed++) {
+  for (uint32_t seed = 0; seed < 30; seed++) {
     Sample sample;
     fill(sample, seed);
     const std::string first = bytes_of(sample.header, sample.recorder.containers());
@@ -128,26 +129,30 @@ TEST(ReportReader, ReadsWhatWasWritten) {
       total += container.files.size();
     }
   }
-  EXPECT_GT(total, 5'000U);
+  EXPECT_GT(total, 1'500U);
 }
 
 TEST(ReportReader, KeepsEveryKindAndOutcome) {
-  for (int outcome = 0; outcome < SNOOP_OUTCOME_COUNT; outcome++) {
-    for (int kind = 0; kind < SNOOP_KIND_COUNT; kind++) {
-      for (int other = 0; other < int{SNOOP_KIND_COUNT} * int{SNOOP_OUTCOME_COUNT}; other++) {
-        Sample sample;
-        snoop_target target = {};
-        target.id = 1;
-        Container& container = sample.recorder.add_container("c", 1, "/c", target);
-        const uint64_t seen = (1ULL << kind) << SNOOP_SEEN_SHIFT(outcome) |
-                              (1ULL << (other % SNOOP_KIND_COUNT)) << SNOOP_SEEN_SHIFT(other / SNOOP_KIND_COUNT);
-        container.files.add({.path = "/a", .seen = seen});
-        sample.header.updated_at = kStart;
-        const Result<ReportContents> contents = read_bytes(bytes_of(sample.header, sample.recorder.containers()));
-        ASSERT_TRUE(contents) << contents.error().message();
-        ASSERT_EQ(contents->containers.at(0).files.entries()[0].seen(), seen);
-      }
+  constexpr int kBits = int{SNOOP_KIND_COUNT} * int{SNOOP_OUTCOME_COUNT};
+  const auto bit = [](int number) {
+    return (1ULL << (number % SNOOP_KIND_COUNT)) << SNOOP_SEEN_SHIFT(number / SNOOP_KIND_COUNT);
+  };
+  Sample sample;
+  snoop_target target = {};
+  target.id = 1;
+  Container& container = sample.recorder.add_container("c", 1, "/c", target);
+  for (int one = 0; one < kBits; one++) {
+    for (int other = 0; other < kBits; other++) {
+      container.files.add({.path = fmt::format("/{:03}/{:03}", one, other), .seen = bit(one) | bit(other)});
     }
+  }
+  sample.header.updated_at = kStart;
+  const Result<ReportContents> contents = read_bytes(bytes_of(sample.header, sample.recorder.containers()));
+  ASSERT_TRUE(contents) << contents.error().message();
+  const auto& files = contents->containers.at(0).files.entries();
+  ASSERT_EQ(files.size(), static_cast<size_t>(kBits) * kBits);
+  for (size_t i = 0; i < files.size(); i++) {
+    ASSERT_EQ(files[i].seen(), bit(static_cast<int>(i) / kBits) | bit(static_cast<int>(i) % kBits)) << files[i].path();
   }
 }
 
@@ -239,7 +244,7 @@ TEST(ReportReader, PassesOverWhatItDoesNotKnow) {
 
 TEST(ReportReader, RefusesEachPartOfAReport) {
   const std::string good = sample_bytes();
-  for (size_t size = 0; size + 2 < good.size(); size += size < 4'000 ? 1 : 97) {
+  for (size_t size = 0; size + 2 < good.size(); size += size < 4'000 ? 5 : 97) {
     ASSERT_NE(error_of(good.substr(0, size)), "none") << size;
   }
 }
@@ -248,7 +253,7 @@ TEST(ReportReader, TakesAnyBytes) {
   const std::string good = sample_bytes();
   std::mt19937 random(23);
   int read = 0;
-  for (int round = 0; round < 1'500; round++) {
+  for (int round = 0; round < 500; round++) {
     std::string bytes = good;
     for (size_t i = 1 + random() % 3; i > 0; i--) {
       const size_t at = random() % bytes.size();

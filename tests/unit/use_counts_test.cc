@@ -31,7 +31,7 @@ class UseCountsTest : public testing::Test {
 
   Recorder recorder{{.exclude = {}, .max_files = 100}};
   UseCounts counts;
-  std::vector<uint32_t> sums = std::vector<uint32_t>(SNOOP_USE_COUNTS);
+  std::vector<uint64_t> sums = std::vector<uint64_t>(SNOOP_USE_COUNTS);
 };
 
 TEST_F(UseCountsTest, RepeatsGoToTheirFile) {
