@@ -135,6 +135,19 @@ class Writing(harness.Case):
         report = recorder.final_report()
         self.assertEqual((report["total_events"], report.container()["unique_files"]), (35, 5))
 
+    def test_counts_each_file_for_itself(self):
+        cgroup = self.cgroup()
+        worker = self.worker(cgroup)
+        recorder = self.recorder("--cgroup", cgroup.path)
+        groups = [(times, self.make_files(300, prefix=f"opened-{times}-times")) for times in (1, 2, 3, 20)]
+        for _ in range(2):
+            # Enough files for some to share the places where calls are remembered: these take the long way.
+            for times, paths in groups:
+                worker.open(paths, times=times)
+            recorder.send(signal.SIGUSR1)
+        counts = {path: file["count"] for path, file in recorder.final_report().files().items()}
+        self.assertEqual(counts, {path: 2 * times for times, paths in groups for path in paths})
+
     def test_to_stdout_at_the_end_only(self):
         cgroup = self.cgroup()
         worker = self.worker(cgroup)
