@@ -56,24 +56,21 @@ static __always_inline void set_recent(__u64 tag, __u64 entry)
 /* So much of a path is hashed inline, the rest by calls. */
 #define HASH_INLINE 128
 
-struct hash_rest {
-  struct seen_key key;
-  __u32 which;
-};
-
-static long hash_word(__u32 index, struct hash_rest *rest)
+static long hash_word(__u32 index, __u32 *which)
 {
-  const struct scratch *scratch = scratch_of(rest->which);
+  struct scratch *scratch = scratch_of(*which);
   __u32 at = HASH_INLINE + index * 8;
 
   if (!scratch || at >= SNOOP_PATH_MAX)
     return 1;
-  mix(&rest->key, *(const __u64 *)(scratch->data + at));
+  mix(&scratch->key, *(const __u64 *)(scratch->data + at));
   return 0;
 }
 
-static __always_inline void hash_access(struct seen_key *key, const struct scratch *scratch, __u32 which, __u64 base)
+/* Into `scratch.key`. */
+static __always_inline void hash_access(struct scratch *scratch, __u32 which, __u64 base)
 {
+  struct seen_key *key = &scratch->key;
   __u32 len = scratch->event.path_len;
 
   key->hash[0] = cfg_hash_seed[0];
@@ -89,12 +86,8 @@ static __always_inline void hash_access(struct seen_key *key, const struct scrat
       break;
     mix(key, *(const __u64 *)(scratch->data + i));
   }
-  if (len > HASH_INLINE) {
-    struct hash_rest rest = {.key = *key, .which = which};
-
-    bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &rest, 0);
-    *key = rest.key;
-  }
+  if (len > HASH_INLINE)
+    bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
 }
 
 /* Ends the path with a whole word of zeros, for hash_access. */
@@ -228,7 +221,6 @@ __noinline int emit_access(__u32 which)
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats;
   struct access *access;
-  struct seen_key key = {};
   struct snoop_seen *seen = NULL;
   __u64 base = 0;
   struct walk *walk;
@@ -249,8 +241,8 @@ __noinline int emit_access(__u32 which)
     access->uncached |= !base;
   }
   if (!access->uncached) {
-    hash_access(&key, scratch, which, base);
-    seen = bpf_map_lookup_elem(&seen_paths, &key);
+    hash_access(scratch, which, base);
+    seen = bpf_map_lookup_elem(&seen_paths, &scratch->key);
     if (seen && (seen->seen & scratch->event.seen) == scratch->event.seen) {
       count_use(seen->entry, 1);
       if (access->tag)
@@ -328,7 +320,7 @@ __noinline int emit_access(__u32 which)
   } else {
     struct snoop_seen fresh = {.seen = scratch->event.seen, .entry = scratch->event.entry};
 
-    bpf_map_update_elem(&seen_paths, &key, &fresh, BPF_ANY);
+    bpf_map_update_elem(&seen_paths, &scratch->key, &fresh, BPF_ANY);
   }
   return 0;
 }

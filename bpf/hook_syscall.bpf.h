@@ -162,8 +162,8 @@ static __always_inline bool set_socket_path(struct access *access, const struct 
 }
 
 /* The same of a call with one address, or the first one. */
-static __always_inline bool socket_path(struct access *access, const struct call *call, __u32 *op,
-                                        const volatile struct snoop_syscall_rule *rule)
+static __noinline bool socket_path(struct access *access, const struct call *call, __u32 *op,
+                                   const volatile struct snoop_syscall_rule *rule)
 {
   struct msg_name name = {};
   __u64 first = arg_of(call, rule->path);
@@ -229,6 +229,16 @@ static __always_inline void learn_root(struct fs_struct *fs, const struct snoop_
   announce_root(SCRATCH_FILE);
 }
 
+/* Where the task is now, after a call that moved it. */
+static __noinline void learn_base(const struct scratch *scratch, struct task_struct *task)
+{
+  struct snoop_target target = {.id = scratch->event.target, .slot = scratch->access.slot};
+  struct fs_struct *fs = OF_TASK(task, fs);
+
+  remember_cwd(fs);
+  learn_root(fs, &target, scratch->event.cgroup_id);
+}
+
 static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
 {
   return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, arg);
@@ -245,6 +255,16 @@ static __always_inline bool is_nofollow(const struct call *call, const volatile 
   case SNOOP_FOLLOW_OPEN: return is_nofollow_open(flags);
   default: return false;
   }
+}
+
+static __noinline __u64 read_open_how(struct scratch *scratch, __u64 user_how)
+{
+  struct open_how how = {};
+
+  bpf_probe_read_user(&how, sizeof(how), (const void *)user_how);
+  if (how.resolve & RESOLVE_IN_ROOT)
+    scratch->event.flags |= SNOOP_FLAG_IN_ROOT;
+  return how.flags;
 }
 
 /*
@@ -273,6 +293,10 @@ __noinline int on_call(__u32 which)
   ret = scratch->event.result;
   rule = &cfg_rules[call->abi == ABI_COMPAT ? ABI_COMPAT : ABI_NATIVE][number];
   op = rule->op;
+  if (op == SNOOP_OP_REBASE) {
+    learn_base(scratch, task);
+    return 0;
+  }
   scratch->access.user_path = arg_of(call, rule->path);
   scratch->access.dirfd = dirfd_arg(call, rule->dirfd);
   if (rule->result != SNOOP_NO_ARG && ret >= 0) {
@@ -284,16 +308,10 @@ __noinline int on_call(__u32 which)
     flags = arg_of(call, rule->extra);
     kinds = kinds_of_flags(flags);
     break;
-  case SNOOP_OP_OPENAT2: {
-    struct open_how how = {};
-
-    bpf_probe_read_user(&how, sizeof(how), (const void *)arg_of(call, rule->extra));
-    flags = how.flags;
+  case SNOOP_OP_OPENAT2:
+    flags = read_open_how(scratch, arg_of(call, rule->extra));
     kinds = kinds_of_flags(flags);
-    if (how.resolve & RESOLVE_IN_ROOT)
-      scratch->event.flags |= SNOOP_FLAG_IN_ROOT;
     break;
-  }
   case SNOOP_OP_CREAT: kinds = KIND(WRITE); break;
   case SNOOP_OP_EXEC: kinds = KIND(EXEC); break;
   case SNOOP_OP_ACCESS: kinds = KIND(ACCESS); break;
@@ -351,6 +369,8 @@ __noinline int on_call(__u32 which)
   }
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
     remember_cwd(OF_TASK(task, fs)); /* pivot_root, which counts as chroot, moves it */
+  if (op == SNOOP_OP_CHROOT && ret == 0)
+    learn_base(scratch, task);
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = arg_of(call, rule->path2);
     scratch->access.dirfd = dirfd_arg(call, rule->dirfd2);
@@ -371,8 +391,8 @@ __noinline int on_call(__u32 which)
  * same access again, and is counted here. Otherwise the call takes the long way,
  * which remembers this tag if the access was not new. 0: no tag.
  */
-static __noinline __u64 look_up_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
-                                     struct task_struct *task, const struct snoop_target *target, long ret)
+static __always_inline __u64 look_up_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
+                                          struct task_struct *task, const struct snoop_target *target, long ret)
 {
   struct seen_key key = {.hash = {cfg_hash_seed[0], cfg_hash_seed[1]}};
   struct snoop_target_stats *stats;
@@ -486,56 +506,58 @@ static __always_inline bool has_path(__u64 number)
 }
 _Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
 
-/* A call at its end, whichever hook saw it. */
-static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long ret)
+/*
+ * The first half of a call's end, a function of its own so that its stack is free
+ * again for the second. true: the long way is left to go, and stands in the scratch
+ * space.
+ */
+static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long ret, const struct snoop_target *target)
 {
+  struct task_struct *task = bpf_get_current_task_btf();
   const volatile struct snoop_syscall_rule *rule;
-  struct task_struct *task;
-  struct snoop_target target = {};
   struct scratch *scratch;
   struct call call = {};
   __u64 cgroup_id;
   __u64 tag = 0;
   __u32 op;
 
-  if (!has_path(number) || number >= SNOOP_MAX_SYSCALL)
-    return 0;
-  task = bpf_get_current_task_btf();
-  if (!find_target(&target, task))
-    return 0;
+  if (number >= SNOOP_MAX_SYSCALL)
+    return false;
   call.number = number;
   call.abi = task_abi(task);
   rule = &cfg_rules[call.abi][number];
   op = rule->op;
   if (!op || is_no_access(ret))
-    return 0;
+    return false;
   copy_args(call.args, regs, call.abi);
   if (rule->is_plain && cfg_first_sight_only && (op == SNOOP_OP_OPEN || (__u64)ret != number)) {
-    tag = look_up_call(&call, rule, task, &target, ret);
+    tag = look_up_call(&call, rule, task, target, ret);
     if (tag == CALL_IS_KNOWN)
-      return 0;
+      return false;
   }
   if (is_snoop(task))
-    return 0;
+    return false;
   cgroup_id = cgroup_of(task);
-  if (op == SNOOP_OP_REBASE) {
-    if (ret >= 0) {
-      remember_cwd(OF_TASK(task, fs));
-      learn_root(OF_TASK(task, fs), &target, cgroup_id);
-    }
-    return 0;
-  }
-  if (op == SNOOP_OP_EXEC && ret >= 0)
-    return 0;
-  scratch = start_access(SCRATCH_SYSCALL, &target, cgroup_id);
+  if ((op == SNOOP_OP_EXEC && ret >= 0) || (op == SNOOP_OP_REBASE && ret < 0))
+    return false;
+  scratch = start_access(SCRATCH_SYSCALL, target, cgroup_id);
   if (!scratch)
-    return 0;
+    return false;
   scratch->event.result = ret;
   scratch->access.tag = tag;
   scratch->call = call;
-  on_call(SCRATCH_SYSCALL);
-  if (op == SNOOP_OP_CHROOT && ret == 0)
-    learn_root(OF_TASK(task, fs), &target, cgroup_id);
+  return true;
+}
+
+/* A call at its end, whichever hook saw it. */
+static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long ret)
+{
+  struct snoop_target target = {};
+
+  if (!has_path(number))
+    return 0;
+  if (find_target(&target, bpf_get_current_task_btf()) && begin_call(regs, number, ret, &target))
+    on_call(SCRATCH_SYSCALL);
   return 0;
 }
 

@@ -212,6 +212,7 @@ struct scratch {
   struct access access;
   struct walk walk;
   struct call call;
+  struct seen_key key;
   struct snoop_event event;
   /* The room behind DATA_MAX: a name that starts below it may end beyond. */
   char data[DATA_MAX + NAME_ROOM];

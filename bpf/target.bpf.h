@@ -30,11 +30,12 @@ static __always_inline struct snoop_front_page *front_page_of(__u64 hash)
   return &front_pages[hash >> 60];
 }
 
+/* The first place is that of the generation. */
 static __always_inline struct snoop_front *front_of(struct snoop_front_page *page, __u64 hash)
 {
   __u32 index = (hash >> 52) & 255;
 
-  return &page->fronts[index < 255 ? index : 0];
+  return (struct snoop_front *)page + (index ? index : 1);
 }
 
 static __always_inline __u64 front_hash(__u64 address)
