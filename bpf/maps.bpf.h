@@ -30,7 +30,7 @@ __u32 self_pid = 0;
 /* FMODE_BACKING of include/linux/fs.h, which 6.14 has moved. */
 __u32 fmode_backing = 0;
 /* io_uring requests have the form that hook_uring.bpf.h knows. */
-bool knows_requests = false;
+__u32 knows_requests = 0;
 /* What identify() has found out. */
 __u64 identified = 0;
 __u32 identified_magic = 0;

@@ -534,9 +534,7 @@ bool Session::note_ring_losses() {
 }
 
 /// How often each file was used, as the kernel side has counted.
-void Session::collect_uses() {
-  use_counts_.collect(probe_.use_counts(), probe_.recents(), recorder_, wall_now());
-}
+void Session::collect_uses() { use_counts_.collect(probe_.use_counts(), probe_.recents(), recorder_, wall_now()); }
 
 void Session::on_new_cgroup(const Record& record) {
   if (const Result<void> aside = set_targets_aside(); !aside) {

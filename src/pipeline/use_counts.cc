@@ -26,7 +26,7 @@ void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index, Rec
     }
   }
   // What the counter has counted so far is of the former one.
-  known = {low, target, file_index, known.collected, 0};
+  known = {low, target, file_index, 0, known.collected};
 }
 
 void UseCounts::collect(std::span<const uint64_t> sums, std::span<const snoop_recent> recents, Recorder& recorder,

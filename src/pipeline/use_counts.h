@@ -28,8 +28,8 @@ class UseCounts {
     uint32_t number = 0;
     uint32_t target = 0;
     uint32_t file_index = 0;
+    uint32_t recent = 0;
     uint64_t collected = 0;
-    uint64_t recent = 0;
   };
 
   /// By number modulo SNOOP_USE_COUNTS.

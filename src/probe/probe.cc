@@ -521,7 +521,7 @@ uint64_t Probe::skipped_runs() const {
 }
 
 bool Probe::sees_io_uring() const {
-  return skeleton_->bss->knows_requests && bpf_program__fd(skeleton_->progs.on_uring_complete) >= 0;
+  return skeleton_->bss->knows_requests != 0 && bpf_program__fd(skeleton_->progs.on_uring_complete) >= 0;
 }
 
 void Probe::flush_requests() {
