@@ -70,7 +70,7 @@ Result<int> record(const Options& options) {
     session->go_on_from(std::move(**former));
     former->reset();
   }
-  if (Result<void> added = session->add_targets(); !added) {
+  if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }
   session->add_baseline();

@@ -259,8 +259,8 @@ Result<int> Run::run() {
   }
   const std::string name = options_.run_command.front();
   if (Result<void> added =
-          session.add_target(cgroup->cgroup(), options_.container_name.empty() ? name.substr(name.rfind('/') + 1)
-                                                                               : options_.container_name);
+          session.targets().add(cgroup->cgroup(), options_.container_name.empty() ? name.substr(name.rfind('/') + 1)
+                                                                                  : options_.container_name);
       !added) {
     return tl::unexpected(added.error());
   }

@@ -5,32 +5,15 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
-#include <set>
 #include <utility>
 
 #include "base/text.h"
-#include "container/proc_files.h"
 #include "output/atomic_file.h"
 #include "pipeline/path.h"
 #include "version.h"
 
 namespace snoop {
-
-namespace {
-
-/// From a move to the look at the process: who starts a container moves itself
-/// into it first and then becomes the container's program.
-constexpr std::chrono::milliseconds kMovedDelay{50};
-/// From one look to the next, as a multiple of what the last one took.
-constexpr int kMovedRest = 20;
-/// With more at a time, one look at all processes costs less.
-constexpr size_t kMostMoved = 64;
-
-std::string last_component(const std::string& path) { return path == "/" ? path : path.substr(path.rfind('/') + 1); }
-
-}  // namespace
 
 Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access)
     : options_(options),
@@ -44,7 +27,14 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
             return Roots::Described{described.identity, described.magic};
           },
           probe_.sees_same_pids(), options.command != Command::kTrace),
-      moved_delay_(kMovedDelay),
+      targets_(options, tree_, probe_, recorder_,
+               {.on_added = [this](Container& container) { on_container(container); },
+                .on_ending =
+                    [this](Container& container) {
+                      note_ring_losses();
+                      read_stats(container);
+                    }}),
+      baseline_(tree_, probe_, recorder_),
       started_at_(wall_now()) {
   if (!probe_.sees_io_uring()) {
     not_seen_.emplace_back("io_uring requests");
@@ -54,9 +44,6 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
   not_seen_.emplace_back("x32 system calls");
   if (options.command != Command::kTrace) {
     not_seen_.emplace_back("symbolic links that were gone, out of reach, or changed before snoop could look at them");
-  }
-  for (uint32_t slot = 0; slot < Probe::max_targets(); slot++) {
-    free_slots_.push_back(slot);
   }
 }
 
@@ -99,7 +86,7 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
   self->reader_ = std::move(*reader);
   self->resolver_.hold_own_root();
   self->last_round_ = self->started_at_;
-  if (Result<void> watched = self->watch_moved(loop); !watched) {
+  if (Result<void> watched = self->baseline_.watch(loop); !watched) {
     return tl::unexpected(watched.error());
   }
   return session;
@@ -113,294 +100,18 @@ void Session::go_on_from(ReportContents former) {
   mark_ended(*former_, tree_, boot_id_);
 }
 
-Result<snoop_target> Session::next_target() {
-  if (free_slots_.empty()) {
-    return fail(E2BIG, fmt::format("more than {} targets", Probe::max_targets()),
-                "name a cgroup further up with --cgroup: all below it is one target");
+void Session::on_container(Container& container) {
+  container.image = options_.image;
+  container.image_digest = options_.image_digest;
+  if (former_) {
+    snoop::go_on_from(*former_, container, boot_id_);
   }
-  snoop_target target = {};
-  target.slot = free_slots_.front();
-  target.id = ++last_target_;
-  free_slots_.pop_front();
-  slot_of_target_[target.id] = target.slot;
-  return target;
-}
-
-void Session::return_target(const snoop_target& target) {
-  slot_of_target_.erase(target.id);
-  free_slots_.push_front(target.slot);
-}
-
-Result<void> Session::set_targets_aside() {
-  while (adopts_ && !free_slots_.empty()) {
-    const Result<snoop_target> target = next_target();
-    if (!target) {
-      return tl::unexpected(target.error());
-    }
-    const Result<bool> added = probe_.add_free_target(*target);
-    if (added && *added) {
-      continue;
-    }
-    return_target(*target);
-    return added ? Result<void>() : tl::unexpected(added.error());
-  }
-  return {};
-}
-
-Result<void> Session::add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace) {
-  // The parent first: what is made below it from now on inherits in the kernel.
-  if (const Result<bool> added = probe_.add_cgroup(cgroup.id, target, replace); !added) {
-    return tl::unexpected(added.error());
-  }
-  snoop_target below = target;
-  below.flags &= ~static_cast<uint32_t>(SNOOP_TARGET_TOP);
-  for (const Cgroup& child : tree_.children(cgroup)) {
-    if (Result<void> added = add_subtree(child, below, replace); !added) {
-      return added;
-    }
-  }
-  forget_if_gone(cgroup);
-  return {};
-}
-
-/// What was removed before it had an entry leaves no other trace.
-void Session::forget_if_gone(const Cgroup& cgroup) {
-  const Result<Cgroup> now = tree_.at(cgroup.path);
-  if (!now || now->id != cgroup.id) {
-    probe_.remove_cgroup(cgroup.id);
-  }
-}
-
-Result<void> Session::add_target(const Cgroup& cgroup, const std::string& name) {
-  Result<snoop_target> target = next_target();
-  if (!target) {
-    return tl::unexpected(target.error());
-  }
-  target->flags = SNOOP_TARGET_TOP;
-  add_container(name.empty() ? last_component(cgroup.path) : name, cgroup, *target);
-  return add_subtree(cgroup, *target, true);
-}
-
-Result<void> Session::add_targets() {
-  if (options_.cgroups.empty()) {
-    return options_.all ? add_all() : add_siblings();
-  }
-  std::vector<Cgroup> cgroups;
-  std::set<uint64_t> seen;
-  for (const std::string& name : options_.cgroups) {
-    Result<Cgroup> cgroup = tree_.named(name);
-    if (!cgroup) {
-      return tl::unexpected(cgroup.error());
-    }
-    if (seen.insert(cgroup->id).second) {
-      cgroups.push_back(std::move(*cgroup));
-    }
-  }
-  if (!options_.container_name.empty() && cgroups.size() > 1) {
-    return fail(0, fmt::format("--container-name names one container, but there are {} targets", cgroups.size()));
-  }
-  // From the outside in: a target within another one keeps its own list.
-  std::sort(cgroups.begin(), cgroups.end(), [](const Cgroup& a, const Cgroup& b) { return a.path < b.path; });
-  for (const Cgroup& cgroup : cgroups) {
-    if (Result<void> added = add_target(cgroup, options_.container_name); !added) {
-      return added;
-    }
-  }
-  return {};
 }
 
 void Session::add_baseline() {
-  wants_baseline_ = options_.baseline;
-  const bool by_proc = options_.baseline && !probe_.has_iterators();
-  const Result<void> scanned = options_.baseline && !by_proc ? probe_.scan_baseline() : Result<void>();
-  if (!scanned) {
-    spdlog::warn("{}", scanned.error().message());
+  for (std::string& what : baseline_.take(options_.baseline, [this] { reader_->drain(); })) {
+    not_seen_.push_back(std::move(what));
   }
-  if (!scanned || !options_.baseline) {
-    not_seen_.emplace_back("files open, mapped or running before capture started");
-  } else if (!probe_.sees_same_pids()) {
-    // Neither the iterators nor /proc show more.
-    not_seen_.emplace_back(
-        "files open, mapped or running before capture started, of processes outside of snoop's pid namespace");
-  } else if (by_proc) {
-    not_seen_.emplace_back(
-        "of what was open before capture started: descriptors that a thread has for itself, and files of processes "
-        "that snoop may not look into");
-  }
-  reader_->drain();
-  if (by_proc) {
-    std::map<uint32_t, Cgroup> tops;
-    for (const Container& container : recorder_.containers()) {
-      tops[container.target] = {container.cgroup_id, container.cgroup_path};
-    }
-    for (const auto& [target, cgroup] : tops) {
-      scan_proc(cgroup, target);
-    }
-  }
-}
-
-void Session::scan_proc(const Cgroup& cgroup, uint32_t target) {
-  for (const pid_t pid : tree_.processes(cgroup)) {
-    scan_proc(pid, target, cgroup.id);
-  }
-  for (const Cgroup& child : tree_.children(cgroup)) {
-    // A target within a target has its own list.
-    const auto& containers = recorder_.containers();
-    if (std::none_of(containers.begin(), containers.end(),
-                     [&](const Container& container) { return container.cgroup_id == child.id; })) {
-      scan_proc(child, target);
-    }
-  }
-}
-
-void Session::scan_proc(pid_t pid, uint32_t target, uint64_t cgroup_id) {
-  if (pid <= 0 || pid == ::getpid() || !probe_.sees_same_pids()) {
-    return;
-  }
-  for (std::string& path : files_in_use(pid)) {
-    Access access;
-    access.path = path;
-    access.resolved = std::move(path);
-    access.seen = uint64_t{1} << SNOOP_KIND_BASELINE;
-    access.pid = pid;
-    access.tid = pid;
-    access.target = target;
-    access.cgroup_id = cgroup_id;
-    access.time = wall_now();
-    recorder_.add(access);
-  }
-}
-
-Result<void> Session::watch_moved(EventLoop& loop) {
-  Result<Timer> timer = Timer::create();
-  if (!timer) {
-    return tl::unexpected(timer.error());
-  }
-  moved_timer_ = std::make_unique<Timer>(std::move(*timer));
-  return loop.watch(moved_timer_->fd(), [this] {
-    moved_timer_->acknowledge();
-    scan_moved();
-  });
-}
-
-void Session::on_moved(const Record& record) {
-  if (!wants_baseline_) {
-    return;
-  }
-  if (moved_.empty()) {
-    moved_timer_->start(moved_delay_);
-  }
-  moved_[static_cast<pid_t>(record.event.pid)] = {record.event.target, record.event.cgroup_id};
-}
-
-void Session::scan_moved() {
-  const std::map<pid_t, Moved> moved = std::exchange(moved_, {});
-  if (moved.empty()) {
-    return;
-  }
-  const auto began = std::chrono::steady_clock::now();
-  Result<void> scanned;
-  if (!probe_.has_iterators()) {
-    for (const auto& [pid, where] : moved) {
-      scan_proc(pid, where.target, where.cgroup_id);
-    }
-  } else if (moved.size() > kMostMoved || !probe_.sees_same_pids()) {
-    scanned = probe_.scan_baseline();
-  } else {
-    std::vector<pid_t> pids;
-    pids.reserve(moved.size());
-    for (const auto& [pid, where] : moved) {
-      pids.push_back(pid);
-    }
-    scanned = probe_.scan_baseline(pids);
-  }
-  moved_delay_ =
-      std::max<std::chrono::nanoseconds>(kMovedDelay, kMovedRest * (std::chrono::steady_clock::now() - began));
-  if (!scanned) {
-    spdlog::warn("{}", scanned.error().message());
-  }
-}
-
-Result<void> Session::add_all() {
-  const Result<Cgroup> root = tree_.at("/");
-  const Result<Cgroup> own = tree_.own();
-  if (!root || !own) {
-    return tl::unexpected(root ? own.error() : root.error());
-  }
-  adopts_ = true;
-  if (Result<void> aside = set_targets_aside(); !aside) {
-    return aside;
-  }
-  return adopt_below(*root, *own);
-}
-
-/// Makes a target of this cgroup and of each below. An empty one too: a process
-/// may be moved into it later. What never used anything is left out of reports.
-Result<void> Session::adopt_below(const Cgroup& cgroup, const Cgroup& own) {
-  if (cgroup.id == own.id && cgroup.path != "/") {
-    return {};
-  }
-  snoop_target target = {};
-  if (cgroup.id != own.id) {
-    const Result<snoop_target> next = next_target();
-    if (!next) {
-      return tl::unexpected(next.error());
-    }
-    target = *next;
-    target.flags = SNOOP_TARGET_TOP;
-  }
-  target.flags |= SNOOP_TARGET_ADOPT | SNOOP_TARGET_ADOPT_DEEP;
-  // Not replaced: the kernel side may have adopted it a moment ago.
-  const Result<bool> added = probe_.add_cgroup(cgroup.id, target, false);
-  if (!added) {
-    return tl::unexpected(added.error());
-  }
-  if (target.id != 0 && !*added) {
-    return_target(target);
-  } else if (target.id != 0) {
-    add_container(last_component(cgroup.path), cgroup, target).only_if_used = true;
-  }
-  for (const Cgroup& child : tree_.children(cgroup)) {
-    if (Result<void> adopted = adopt_below(child, own); !adopted) {
-      return adopted;
-    }
-  }
-  forget_if_gone(cgroup);
-  return {};
-}
-
-Result<void> Session::add_siblings() {
-  const Result<Cgroup> own = tree_.own();
-  if (!own) {
-    return tl::unexpected(own.error());
-  }
-  if (own->path == "/") {
-    return fail(0, "no target: snoop's own cgroup is the root, so it has no siblings",
-                "name targets with --cgroup, or take --all; a container needs the host's cgroup namespace "
-                "(and /sys/fs/cgroup) to see its siblings");
-  }
-  const Result<Cgroup> parent = tree_.at(parent_path(own->path));
-  if (!parent) {
-    return tl::unexpected(parent.error());
-  }
-  adopts_ = true;
-  if (Result<void> aside = set_targets_aside(); !aside) {
-    return aside;
-  }
-  snoop_target adopting = {};
-  adopting.flags = SNOOP_TARGET_ADOPT;
-  if (const Result<bool> added = probe_.add_cgroup(parent->id, adopting, true); !added) {
-    return tl::unexpected(added.error());
-  }
-  for (const Cgroup& sibling : tree_.children(*parent)) {
-    if (sibling.id == own->id) {
-      continue;
-    }
-    if (Result<void> added = add_target(sibling); !added) {
-      return added;
-    }
-  }
-  return {};
 }
 
 void Session::on_bytes(std::span<const std::byte> bytes) {
@@ -415,16 +126,16 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
       on_access(*record);
       return;
     case SNOOP_EVENT_CGROUP:
-      on_new_cgroup(*record);
+      targets_.on_new_cgroup(*record);
       return;
     case SNOOP_EVENT_CGROUP_GONE:
       resolver_.forget_roots(record->event.cgroup_id);
       if (record->event.inode == 1) {
-        end_target(record->event.target, wall_from_boottime(record->event.time_ns));
+        targets_.end(record->event.target, wall_from_boottime(record->event.time_ns));
       }
       return;
     case SNOOP_EVENT_MOVED:
-      on_moved(*record);
+      baseline_.on_moved(*record);
       return;
     case SNOOP_EVENT_ROOT:
       resolver_.learn_root(*record);
@@ -443,7 +154,7 @@ void Session::on_access(const Record& record) {
   if (!resolved) {
     return;
   }
-  Container& container = container_of(resolved->access);
+  Container& container = targets_.container_of(resolved->access);
   if (on_access_) {
     on_access_(resolved->access, container);
     return;
@@ -505,9 +216,7 @@ void Session::on_round() {
     return;
   }
   if (!note_ring_losses() && std::exchange(rescan_due_, false)) {
-    if (const Result<void> scanned = probe_.scan_baseline(); !scanned) {
-      spdlog::warn("{}", scanned.error().message());
-    }
+    baseline_.take_again();
   }
 }
 
@@ -536,86 +245,9 @@ bool Session::note_ring_losses() {
 /// How often each file was used, as the kernel side has counted.
 void Session::collect_uses() { use_counts_.collect(probe_.use_counts(), probe_.recents(), recorder_, wall_now()); }
 
-void Session::on_new_cgroup(const Record& record) {
-  if (const Result<void> aside = set_targets_aside(); !aside) {
-    spdlog::warn("{}", aside.error().message());
-  }
-  if (recorder_.find(record.event.target) != nullptr) {
-    return;
-  }
-  std::string path(record.path);
-  if (const Result<Cgroup> cgroup = tree_.at_kernel_path(path, record.event.cgroup_id)) {
-    above_mount_ = path.substr(0, path.size() - cgroup->path.size());
-  }
-  // What is gone already stood below the same directory as the others.
-  if (path.starts_with(above_mount_ + "/")) {
-    path.erase(0, above_mount_.size());
-  }
-  snoop_target target = {};
-  target.id = record.event.target;
-  target.slot = slot_of(target.id);
-  add_container(last_component(path), {record.event.cgroup_id, path}, target).only_if_used = options_.all;
-  spdlog::debug("new target {}", printable(path));
-}
-
-uint32_t Session::slot_of(uint32_t target) const {
-  const auto found = slot_of_target_.find(target);
-  return found == slot_of_target_.end() ? Probe::max_targets() : found->second;
-}
-
-Container& Session::add_container(std::string name, const Cgroup& cgroup, const snoop_target& target) {
-  Container& container = recorder_.add_container(std::move(name), cgroup.id, cgroup.path, target);
-  container.image = options_.image;
-  container.image_digest = options_.image_digest;
-  if (former_) {
-    snoop::go_on_from(*former_, container, boot_id_);
-  }
-  return container;
-}
-
-Container& Session::container_of(const Access& access) {
-  if (Container* container = recorder_.find(access.target)) {
-    return *container;
-  }
-  // The record of its cgroup was lost; the access was not.
-  snoop_target target = {};
-  target.id = access.target;
-  target.slot = slot_of(target.id);
-  const std::string name = fmt::format("cgroup-{}", access.cgroup_id);
-  return add_container(name, {access.cgroup_id, ""}, target);
-}
-
-void Session::end_target(uint32_t target, WallTime at) {
-  const auto found = slot_of_target_.find(target);
-  if (found == slot_of_target_.end()) {
-    return;
-  }
-  const uint32_t slot = found->second;
-  note_ring_losses();
-  if (Container* container = recorder_.find(target)) {
-    read_stats(*container);
-    container->ended_at = at;
-    spdlog::debug("target {} has ended", printable(container->cgroup_path));
-    if (container->only_if_used && container->total_events == 0 && container->files.size() == 0) {
-      recorder_.remove(target);
-    }
-  }
-  probe_.clear_target_stats(slot);
-  slot_of_target_.erase(found);
-  free_slots_.push_back(slot);
-  if (const Result<void> aside = set_targets_aside(); !aside) {
-    spdlog::warn("{}", aside.error().message());
-  }
-}
-
+/// Ends targets whose record of it was lost, and lets go of the roots of such cgroups.
 void Session::end_gone_targets() {
-  std::vector<uint32_t> gone;
-  for (const Container& container : recorder_.containers()) {
-    // One without a path is known by an access below its top cgroup.
-    if (container.ended_at == 0 && !container.cgroup_path.empty() && !probe_.has_cgroup(container.cgroup_id)) {
-      gone.push_back(container.target);
-    }
-  }
+  const std::vector<uint32_t> gone = targets_.find_gone();
   std::vector<uint64_t> gone_cgroups;
   for (const uint64_t cgroup_id : resolver_.cgroups_with_roots()) {
     if (!probe_.has_cgroup(cgroup_id)) {
@@ -628,7 +260,7 @@ void Session::end_gone_targets() {
   // What they did last may still wait there.
   reader_->drain();
   for (const uint32_t target : gone) {
-    end_target(target, wall_now());
+    targets_.end(target, wall_now());
   }
   for (const uint64_t cgroup_id : gone_cgroups) {
     resolver_.forget_roots(cgroup_id);
@@ -639,7 +271,7 @@ void Session::finish() {
   probe_.detach();
   probe_.flush_requests();
   reader_->drain();
-  scan_moved();
+  baseline_.scan_moved();
   reader_->drain();
 }
 
@@ -694,7 +326,7 @@ void Session::put_report(std::FILE* stream, const ReportHeader& report_header) {
 Result<void> Session::write_report(bool final) {
   probe_.flush_requests();
   reader_->drain();
-  scan_moved();
+  baseline_.scan_moved();
   reader_->drain();
   collect_stats();
   collect_uses();

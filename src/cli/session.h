@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,8 +11,10 @@
 
 #include "base/event_loop.h"
 #include "base/result.h"
+#include "cli/baseline.h"
 #include "cli/options.h"
 #include "cli/resume.h"
+#include "cli/targets.h"
 #include "container/cgroup.h"
 #include "output/report.h"
 #include "pipeline/access.h"
@@ -44,10 +43,7 @@ class Session {
 
   /// What an earlier run saw becomes part of the report. Before any target.
   void go_on_from(ReportContents former);
-  /// A cgroup with all below it. `name` empty: the last part of its path.
-  [[nodiscard]] Result<void> add_target(const Cgroup& cgroup, const std::string& name = {});
-  /// What the options say: --cgroup, --all, or the siblings of snoop's own.
-  [[nodiscard]] Result<void> add_targets();
+  [[nodiscard]] Targets& targets() { return targets_; }
   /// Takes in what the targets have open and mapped already. Where that is not
   /// possible the report says so.
   void add_baseline();
@@ -74,11 +70,6 @@ class Session {
   [[nodiscard]] Recorder& recorder() { return recorder_; }
 
  private:
-  struct Moved {
-    uint32_t target = 0;
-    uint64_t cgroup_id = 0;
-  };
-
   Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access);
 
   void on_bytes(std::span<const std::byte> bytes);
@@ -88,32 +79,9 @@ class Session {
   void on_round();
   bool note_ring_losses();
   void collect_uses();
-  void on_new_cgroup(const Record& record);
-  void forget_if_gone(const Cgroup& cgroup);
-  void on_moved(const Record& record);
-  [[nodiscard]] Result<snoop_target> next_target();
-  /// One that never counts, if the target has ended.
-  [[nodiscard]] uint32_t slot_of(uint32_t target) const;
-  /// Takes back the last one, which nobody has seen.
-  void return_target(const snoop_target& target);
-  /// As many as there can be, if cgroups are adopted.
-  [[nodiscard]] Result<void> set_targets_aside();
-  /// Its top cgroup was removed: the counters stay in the container, the slot is free.
-  void end_target(uint32_t target, WallTime at);
-  /// Ends targets whose record of it was lost, and lets go of the roots of such cgroups.
+  /// A new one: what the options and the report that is gone on from say of it.
+  void on_container(Container& container);
   void end_gone_targets();
-  [[nodiscard]] Result<void> watch_moved(EventLoop& loop);
-  /// What the processes have open and mapped that were moved in lately.
-  void scan_moved();
-  /// The baseline without the kernel's iterators.
-  void scan_proc(const Cgroup& cgroup, uint32_t target);
-  void scan_proc(pid_t pid, uint32_t target, uint64_t cgroup_id);
-  [[nodiscard]] Result<void> add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace);
-  [[nodiscard]] Result<void> add_all();
-  [[nodiscard]] Result<void> add_siblings();
-  [[nodiscard]] Result<void> adopt_below(const Cgroup& cgroup, const Cgroup& own);
-  Container& add_container(std::string name, const Cgroup& cgroup, const snoop_target& target);
-  [[nodiscard]] Container& container_of(const Access& access);
   void collect_stats();
   void read_stats(Container& container);
   [[nodiscard]] ReportHeader header(bool final);
@@ -126,19 +94,9 @@ class Session {
   Recorder recorder_;
   Resolver resolver_;
   UseCounts use_counts_;
+  Targets targets_;
+  Baseline baseline_;
   std::unique_ptr<RingReader> reader_;
-  /// Where the hierarchy's mount begins, as the kernel sees it; empty: at the root, or not known yet.
-  std::string above_mount_;
-  /// Slots in the order in which they became free, so that one rests as long as possible.
-  std::deque<uint32_t> free_slots_;
-  std::map<uint32_t, uint32_t> slot_of_target_;
-  uint32_t last_target_ = 0;
-  bool adopts_ = false;
-  bool wants_baseline_ = false;
-  /// Processes that were moved into targets, to be looked at; empty for who wants no baseline.
-  std::map<pid_t, Moved> moved_;
-  std::unique_ptr<Timer> moved_timer_;
-  std::chrono::nanoseconds moved_delay_;
   uint64_t undecodable_ = 0;
   /// Of the kernel side, when last looked at, and when that was.
   uint64_t ring_losses_ = 0;

@@ -66,7 +66,7 @@ Result<int> trace(const Options& options) {
   if (!session) {
     return tl::unexpected(session.error());
   }
-  if (Result<void> added = (*session)->add_targets(); !added) {
+  if (Result<void> added = (*session)->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }
   const size_t count = (*session)->recorder().containers().size();
