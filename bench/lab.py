@@ -13,6 +13,9 @@ import tempfile
 import time
 
 SOURCE_DIR = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(SOURCE_DIR / "tests" / "e2e"))
+import report_file  # noqa: E402
+
 BUILD_DIR = pathlib.Path(os.environ.get("BUILD_DIR") or SOURCE_DIR / "build" / "release")
 LOAD = BUILD_DIR / "bench" / "bench_load"
 DEADLINE = 120.0
@@ -191,11 +194,7 @@ class Snoop:
         self.process.stderr.close()
 
     def version(self):
-        try:
-            info = self.report_path.stat()
-        except FileNotFoundError:
-            return None
-        return info.st_ino, info.st_mtime_ns
+        return report_file.version_of(self.report_path)
 
     def usage(self):
         """CPU time in ns, wake-ups, and memory in KiB."""

@@ -20,6 +20,8 @@ import unittest
 
 import jsonschema
 
+import report_file
+
 SOURCE_DIR = pathlib.Path(os.environ.get("SOURCE_DIR") or pathlib.Path(__file__).resolve().parents[2])
 SNOOP = os.environ.get("SNOOP") or str(SOURCE_DIR / "build" / "dev" / "snoop")
 # Generous: a sanitized snoop on a busy machine.
@@ -372,12 +374,7 @@ class Recorder(Background):
         return self
 
     def version(self):
-        """What is another after each report; None: there is none."""
-        try:
-            info = self.report_path.stat()
-        except FileNotFoundError:
-            return None
-        return info.st_ino, info.st_mtime_ns
+        return report_file.version_of(self.report_path)
 
     def report(self):
         return Report(self.report_path.read_bytes())

@@ -164,7 +164,8 @@ class Image:
             place.parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["strip", "--strip-debug", "-o", place, path], check=True)
             self.add_libraries(path)
-        for name in ("tests/recall/run.py", "tests/e2e/harness.py", "tests/vm/guest.py", "docs/report.schema.json"):
+        for name in ("tests/recall/run.py", "tests/e2e/harness.py", "tests/e2e/report_file.py", "tests/vm/guest.py",
+                     "docs/report.schema.json"):
             place = top / name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(SOURCE / name, place)
