@@ -226,27 +226,9 @@ Result<int> controller_index(const std::string& controller) {
 
 }  // namespace
 
-/// Between libbpf's C callback and the handler of one drain() call.
-struct Probe::DrainState {
-  const RawHandler* handler = nullptr;
-  size_t count = 0;
-  size_t bytes = 0;
-  size_t most_bytes = 0;
-
-  static int on_sample(void* context, void* data, size_t size) {
-    auto* state = static_cast<DrainState*>(context);
-    state->count++;
-    state->bytes += BPF_RINGBUF_HDR_SZ + size;
-    (*state->handler)({static_cast<const std::byte*>(data), size});
-    return state->bytes < state->most_bytes ? 0 : -ECANCELED;
-  }
-};
-
 void Probe::SkeletonDeleter::operator()(snoop_bpf* skeleton) const { snoop_bpf__destroy(skeleton); }
-void Probe::RingDeleter::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 
-Probe::Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton)
-    : skeleton_(std::move(skeleton)), drain_state_(std::make_unique<DrainState>()) {}
+Probe::Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton) : skeleton_(std::move(skeleton)) {}
 Probe::Probe(Probe&&) noexcept = default;
 Probe& Probe::operator=(Probe&&) noexcept = default;
 Probe::~Probe() = default;
@@ -296,11 +278,11 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
     skeleton.bss->self_pid = static_cast<__u32>(::getpid());
   }
 
-  probe.ring_.reset(
-      ring_buffer__new(bpf_map__fd(skeleton.maps.events), DrainState::on_sample, probe.drain_state_.get(), nullptr));
-  if (!probe.ring_) {
-    return fail(errno, "cannot map the ring buffer", hint_for(errno));
+  Result<Ring> ring = Ring::open(probe.ring_fd(), bpf_map__max_entries(skeleton.maps.events));
+  if (!ring) {
+    return fail(ring.error().code, ring.error().what, hint_for(ring.error().code));
   }
+  probe.ring_ = std::move(*ring);
   if (Result<void> mapped = probe.map_counts(); !mapped) {
     return tl::unexpected(mapped.error());
   }
@@ -477,16 +459,6 @@ size_t Probe::traced_cgroups() const {
 }
 
 int Probe::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
-
-Probe::Drained Probe::drain(const RawHandler& handler) {
-  *drain_state_ = {
-      .handler = &handler, .count = 0, .bytes = 0, .most_bytes = bpf_map__max_entries(skeleton_->maps.events)};
-  const int result = ring_buffer__consume(ring_.get());
-  if (result < 0 && result != -ECANCELED) {
-    spdlog::error("reading the ring buffer failed: {}", strerrordesc_np(-result));
-  }
-  return {drain_state_->count, result == -ECANCELED};
-}
 
 void Probe::ask_for_wakeup() { __atomic_store_n(&skeleton_->bss->reader_waits, 1, __ATOMIC_SEQ_CST); }
 

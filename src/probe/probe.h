@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,9 +14,9 @@
 #include "base/mapping.h"
 #include "base/result.h"
 #include "event.h"
+#include "probe/ring.h"
 
 struct snoop_bpf;
-struct ring_buffer;
 
 namespace snoop {
 
@@ -36,7 +37,8 @@ struct ProbeOptions {
 /// libbpf. Used from one thread.
 class Probe {
  public:
-  using RawHandler = std::function<void(std::span<const std::byte>)>;
+  using RawHandler = Ring::Handler;
+  using Drained = Ring::Drained;
 
   /// Loads the programs; nothing runs yet.
   [[nodiscard]] static Result<Probe> load(const ProbeOptions& options);
@@ -87,14 +89,8 @@ class Probe {
 
   /// File descriptor to poll, edge-triggered: readable after a wake-up.
   [[nodiscard]] int ring_fd() const;
-  struct Drained {
-    size_t count = 0;
-    /// Records came as fast as they were taken: there may be more.
-    bool more = false;
-  };
-  /// Hands every waiting record to `handler`, and what comes meanwhile, up to
-  /// as much as the ring buffer holds: so it ends, whatever the programs do.
-  Drained drain(const RawHandler& handler);
+  /// Hands over what the ring buffer holds (Ring::drain).
+  Drained drain(const RawHandler& handler) { return ring_->drain(handler); }
   /// Asks the kernel side to wake the reader for the next record, whatever its
   /// size; drain once more afterwards.
   void ask_for_wakeup();
@@ -128,10 +124,6 @@ class Probe {
   struct SkeletonDeleter {
     void operator()(snoop_bpf* skeleton) const;
   };
-  struct RingDeleter {
-    void operator()(ring_buffer* ring) const;
-  };
-  struct DrainState;
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
@@ -143,10 +135,9 @@ class Probe {
   [[nodiscard]] Result<void> scan_baseline_of(pid_t pid);
 
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
-  std::unique_ptr<DrainState> drain_state_;
   bool attached_ = false;
   bool io_uring_sockets_ = false;
-  std::unique_ptr<ring_buffer, RingDeleter> ring_;
+  std::optional<Ring> ring_;
   bool has_iterators_ = false;
   Mapping use_counts_;
   Mapping recents_;
