@@ -23,6 +23,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/mapping.h"
 #include "base/unique_fd.h"
 #include "probe/rules.h"
 #include "snoop.skel.h"
@@ -205,6 +206,21 @@ uint64_t recursion_misses(const bpf_program* program) {
   return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
+/// The first `count` elements of an array that can be mapped. All that is mapped counts
+/// as memory of this process, so it is never much at a time.
+template <typename T, typename OnPart>
+void read_in_parts(const bpf_map* map, size_t count, const OnPart& on_part) {
+  constexpr size_t kPart = 256UL * 1024 / sizeof(T);
+  Mapping mapping;
+  for (size_t first = 0; first < count; first += kPart) {
+    if (!mapping.map(bpf_map__fd(map), std::min(kPart, count - first) * sizeof(T), first * sizeof(T))) {
+      spdlog::error("cannot map {}: {}", bpf_map__name(map), strerrordesc_np(errno));
+      return;
+    }
+    on_part(first, mapping.as<T>());
+  }
+}
+
 /// Index of a version 1 controller in the kernel's css_set.subsys.
 Result<int> controller_index(const std::string& controller) {
   const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), &btf__free);
@@ -283,9 +299,6 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
     return fail(ring.error().code, ring.error().what, hint_for(ring.error().code));
   }
   probe.ring_ = std::move(*ring);
-  if (Result<void> mapped = probe.map_counts(); !mapped) {
-    return tl::unexpected(mapped.error());
-  }
   return probe;
 }
 
@@ -433,19 +446,15 @@ Probe::Described Probe::describe(int fd) const {
   return {skeleton_->bss->identified, skeleton_->bss->identified_magic};
 }
 
-std::span<const uint64_t> Probe::use_counts() const { return use_counts_.as<uint64_t>(); }
+void Probe::read_use_counts(size_t count,
+                            const std::function<void(size_t first, std::span<const uint64_t> counts)>& on_part) const {
+  read_in_parts<uint64_t>(skeleton_->maps.use_counts, std::min<size_t>(count, SNOOP_USE_COUNTS), on_part);
+}
 
-std::span<const snoop_recent> Probe::recents() const { return recents_.as<snoop_recent>(); }
-
-Result<void> Probe::map_counts() {
-  const auto map = [](const bpf_map* of, Mapping& mapping) {
-    const size_t size = static_cast<size_t>(bpf_map__value_size(of)) * bpf_map__max_entries(of);
-    return mapping.map(bpf_map__fd(of), size);
-  };
-  if (!map(skeleton_->maps.use_counts, use_counts_) || !map(skeleton_->maps.recents, recents_)) {
-    return fail(errno, "cannot map the counts of uses", hint_for(errno));
-  }
-  return {};
+void Probe::read_recents(const std::function<void(std::span<const snoop_recent>)>& on_part) const {
+  const size_t count = size_t{SNOOP_RECENTS} * bpf_map__max_entries(skeleton_->maps.recents);
+  read_in_parts<snoop_recent>(skeleton_->maps.recents, count,
+                              [&](size_t, std::span<const snoop_recent> part) { on_part(part); });
 }
 
 size_t Probe::traced_cgroups() const {

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "base/mapping.h"
 #include "base/result.h"
 #include "event.h"
 #include "probe/ring.h"
@@ -76,11 +75,13 @@ class Probe {
     uint32_t magic = 0;
   };
   [[nodiscard]] Described describe(int fd) const;
-  /// How often what was seen was seen again, by snoop_event.entry modulo the size: but
-  /// for what recents() still has. They only grow.
-  [[nodiscard]] std::span<const uint64_t> use_counts() const;
-  /// Of all CPUs; they change while they are read.
-  [[nodiscard]] std::span<const snoop_recent> recents() const;
+  /// The first `count` of the counters of uses, part by part: how often what was seen
+  /// was seen again, by snoop_event.entry modulo SNOOP_USE_COUNTS; but for what the
+  /// recents still have. They only grow.
+  void read_use_counts(size_t count,
+                       const std::function<void(size_t first, std::span<const uint64_t> counts)>& on_part) const;
+  /// Those of all CPUs, part by part; they change while they are read.
+  void read_recents(const std::function<void(std::span<const snoop_recent>)>& on_part) const;
   /// The same of these processes only, as far as the kernel can choose (from 6.1 on).
   [[nodiscard]] Result<void> scan_baseline(std::span<const pid_t> pids);
   /// A target set aside for the next cgroup made below an adopting one; false:
@@ -128,7 +129,6 @@ class Probe {
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
   void choose_iterators(bool use);
-  [[nodiscard]] Result<void> map_counts();
   /// What the kernel side has looked up in the map of cgroups: after each change of it.
   void forget_fronts();
   /// `pid` 0: over all tasks.
@@ -139,8 +139,6 @@ class Probe {
   bool io_uring_sockets_ = false;
   std::optional<Ring> ring_;
   bool has_iterators_ = false;
-  Mapping use_counts_;
-  Mapping recents_;
 };
 
 /// Version of the libbpf in use, as "1.1".
