@@ -270,14 +270,7 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
     return tl::unexpected(chosen.error());
   }
-  const KernelNames kernel;
-  skeleton.rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
-  probe.choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
-                         kernel.has("bpf_iter__task_vma"));
-
-  const UringSupport uring = uring_support(kernel);
-  choose_uring_programs(skeleton, uring);
-  probe.io_uring_sockets_ = uring.sockets;
+  probe.choose_programs(options);
 
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
@@ -313,6 +306,17 @@ Result<void> Probe::choose_hierarchy(const ProbeOptions& options) {
   skeleton_->rodata->cfg_cgroup_subsys = *index;
   skeleton_->rodata->cfg_hierarchy_id = options.hierarchy_id;
   return {};
+}
+
+void Probe::choose_programs(const ProbeOptions& options) {
+  // Gone again before libbpf reads the same: both together would be the most memory of all.
+  const KernelNames kernel;
+  skeleton_->rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
+  choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
+                   kernel.has("bpf_iter__task_vma"));
+  const UringSupport uring = uring_support(kernel);
+  choose_uring_programs(*skeleton_, uring);
+  io_uring_sockets_ = uring.sockets;
 }
 
 void Probe::choose_iterators(bool use) {
