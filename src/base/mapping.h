@@ -9,15 +9,11 @@
 
 namespace snoop {
 
-/// Memory that a descriptor stands for, to read; unmapped at the end.
+/// Memory that a descriptor stands for, or a part of it; unmapped at the end.
 class Mapping {
  public:
   Mapping() = default;
-  ~Mapping() {
-    if (address_ != nullptr) {
-      ::munmap(address_, size_);
-    }
-  }
+  ~Mapping() { reset(); }
   Mapping(Mapping&& other) noexcept { *this = std::move(other); }
   Mapping& operator=(Mapping&& other) noexcept {
     std::swap(address_, other.address_);
@@ -25,9 +21,11 @@ class Mapping {
     return *this;
   }
 
-  /// false: errno tells why. At most once.
-  bool map(int fd, size_t size) {
-    void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  /// In place of what was mapped before. The offset is one of a page. false: errno
+  /// tells why, and nothing is mapped.
+  bool map(int fd, size_t size, size_t offset = 0, int protection = PROT_READ) {
+    reset();
+    void* address = ::mmap(nullptr, size, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
     if (address == MAP_FAILED) {
       return false;
     }
@@ -35,6 +33,13 @@ class Mapping {
     size_ = size;
     return true;
   }
+  void reset() {
+    if (address_ != nullptr) {
+      ::munmap(std::exchange(address_, nullptr), std::exchange(size_, 0));
+    }
+  }
+
+  [[nodiscard]] void* address() const { return address_; }
   template <typename T>
   [[nodiscard]] std::span<const T> as() const {
     return {static_cast<const T*>(address_), size_ / sizeof(T)};

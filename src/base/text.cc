@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 namespace snoop {
@@ -54,6 +55,13 @@ constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 }  // namespace
 
 bool is_utf8(std::string_view bytes) {
+  // Nearly all that is asked about has no byte above 127.
+  for (uint64_t word = 0; bytes.size() >= sizeof(word); bytes.remove_prefix(sizeof(word))) {
+    std::memcpy(&word, bytes.data(), sizeof(word));
+    if ((word & 0x8080808080808080U) != 0) {
+      break;
+    }
+  }
   while (!bytes.empty()) {
     const size_t length = utf8_length(bytes);
     if (length == 0) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <malloc.h>
+
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/session.h"
@@ -9,6 +11,9 @@ int main(int argc, char** argv) {
   if (parsed.exit_now) {
     return parsed.exit_code;
   }
+  // glibc raises it with each large block that is freed: then a list that outgrows its memory leaves a hole in the
+  // heap.
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   snoop::set_up_logging(parsed.options);
   snoop::take_over_signals();
   switch (parsed.options.command) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output/report.h"
 
-#include <rapidjson/filewritestream.h>
 #include <rapidjson/prettywriter.h>
+#include <rapidjson/stringbuffer.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <map>
 #include <string_view>
 #include <tuple>
 
@@ -20,7 +20,29 @@ namespace snoop {
 
 namespace {
 
-using Writer = rapidjson::PrettyWriter<rapidjson::FileWriteStream>;
+using Writer = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
+
+/// Text on its way to the stream, so that it never is all in memory.
+class Output {
+ public:
+  explicit Output(std::FILE* stream) : stream_(stream) { buffer_.Reserve(2 * kEnough); }
+  [[nodiscard]] rapidjson::StringBuffer& buffer() { return buffer_; }
+  void flush_if_enough() {
+    if (buffer_.GetSize() >= kEnough) {
+      flush();
+    }
+  }
+  /// What goes wrong stands in the stream's error flag.
+  void flush() {
+    std::fwrite(buffer_.GetString(), 1, buffer_.GetSize(), stream_);
+    buffer_.Clear();
+  }
+
+ private:
+  static constexpr size_t kEnough = 64UL * 1024;
+  std::FILE* stream_;
+  rapidjson::StringBuffer buffer_;
+};
 
 void put_bytes_unless_empty(Writer& json, const std::string& key, std::string_view bytes) {
   if (!bytes.empty()) {
@@ -75,47 +97,88 @@ void put_intervals(Writer& json, std::string_view key, const std::vector<Interva
   json.EndArray();
 }
 
-/// The kinds that ended in one way.
-void put_kinds_unless_none(Writer& json, const std::string& key, uint16_t kinds) {
-  put_list_unless_empty(json, key, kind_names(kinds));
-  put_list_unless_empty(json, key + "_open_modes", open_mode_names(kinds));
-}
+/// Files, one after the other. They have few times and kinds of access among them, so
+/// the text of those is kept.
+class FilePrinter {
+ public:
+  explicit FilePrinter(Writer& json) : json_(json) {}
 
-void put_file(Writer& json, const AccessStore::Use& file) {
-  const uint16_t succeeded = kinds_with(file.seen, SNOOP_OUTCOME_OK);
-  const uint16_t missing = kinds_with(file.seen, SNOOP_OUTCOME_MISSING);
-  const uint16_t refused = kinds_with(file.seen, SNOOP_OUTCOME_REFUSED);
-  const uint16_t failed = kinds_with(file.seen, SNOOP_OUTCOME_OTHER);
-  const bool found = (succeeded | refused | failed) != 0;
-  // What the program did; where it got nowhere, what it tried.
-  const auto kinds = static_cast<uint16_t>(succeeded != 0 ? succeeded : missing | refused | failed);
-  json.StartObject();
-  put_bytes(json, "path", file.path);
-  put_list(json, "access", kind_names(kinds));
-  put_list_unless_empty(json, "open_modes", open_mode_names(kinds));
-  put_key(json, "found");
-  json.Bool(found);
-  if (succeeded == 0 && found) {
-    put_key(json, "succeeded");
-    json.Bool(false);
+  void put(const AccessStore::Use& file) {
+    const uint16_t succeeded = kinds_with(file.seen, SNOOP_OUTCOME_OK);
+    const uint16_t missing = kinds_with(file.seen, SNOOP_OUTCOME_MISSING);
+    const uint16_t refused = kinds_with(file.seen, SNOOP_OUTCOME_REFUSED);
+    const uint16_t failed = kinds_with(file.seen, SNOOP_OUTCOME_OTHER);
+    const bool found = (succeeded | refused | failed) != 0;
+    // What the program did; where it got nowhere, what it tried.
+    const auto kinds = static_cast<uint16_t>(succeeded != 0 ? succeeded : missing | refused | failed);
+    json_.StartObject();
+    put_bytes(json_, "path", file.path);
+    put_list(json_, "access", names_of(kinds).kinds);
+    put_list_unless_empty(json_, "open_modes", names_of(kinds).open_modes);
+    put_key(json_, "found");
+    json_.Bool(found);
+    if (succeeded == 0 && found) {
+      put_key(json_, "succeeded");
+      json_.Bool(false);
+    }
+    // Where it was never found, `access` says it already.
+    put_kinds_unless_none("missing", "missing_open_modes", found ? missing : 0);
+    put_kinds_unless_none("refused", "refused_open_modes", refused);
+    put_kinds_unless_none("failed", "failed_open_modes", failed);
+    if (file.resolved != file.path) {
+      put_bytes_unless_empty(json_, "resolved", file.resolved);
+    }
+    put_key(json_, "first_seen");
+    put_text(json_, first_seen_.of(file.first_seen));
+    put_key(json_, "last_seen");
+    put_text(json_, last_seen_.of(file.last_seen));
+    put_number(json_, "count", file.count);
+    put_key(json_, "origin");
+    put_text(json_, origin_name(file.origin));
+    put_bytes_unless_empty(json_, "mount", file.mount);
+    json_.EndObject();
   }
-  // Where it was never found, `access` says it already.
-  put_kinds_unless_none(json, "missing", found ? missing : 0);
-  put_kinds_unless_none(json, "refused", refused);
-  put_kinds_unless_none(json, "failed", failed);
-  if (file.resolved != file.path) {
-    put_bytes_unless_empty(json, "resolved", file.resolved);
+
+ private:
+  struct Names {
+    std::vector<std::string_view> kinds;
+    std::vector<std::string_view> open_modes;
+  };
+  class TimeText {
+   public:
+    const std::string& of(WallTime time) {
+      if (time != time_ || text_.empty()) {
+        time_ = time;
+        text_ = rfc3339_seconds(time);
+      }
+      return text_;
+    }
+
+   private:
+    WallTime time_ = 0;
+    std::string text_;
+  };
+
+  const Names& names_of(uint16_t kinds) {
+    const auto [found, is_new] = names_.try_emplace(kinds);
+    if (is_new) {
+      found->second = {kind_names(kinds), open_mode_names(kinds)};
+    }
+    return found->second;
   }
-  put_key(json, "first_seen");
-  put_text(json, rfc3339_seconds(file.first_seen));
-  put_key(json, "last_seen");
-  put_text(json, rfc3339_seconds(file.last_seen));
-  put_number(json, "count", file.count);
-  put_key(json, "origin");
-  put_text(json, origin_name(file.origin));
-  put_bytes_unless_empty(json, "mount", file.mount);
-  json.EndObject();
-}
+  /// The kinds that ended in one way.
+  void put_kinds_unless_none(std::string_view key, std::string_view open_modes_key, uint16_t kinds) {
+    if (kinds != 0) {
+      put_list_unless_empty(json_, key, names_of(kinds).kinds);
+      put_list_unless_empty(json_, open_modes_key, names_of(kinds).open_modes);
+    }
+  }
+
+  Writer& json_;
+  std::map<uint16_t, Names> names_;
+  TimeText first_seen_;
+  TimeText last_seen_;
+};
 
 void put_loss_windows(Writer& json, const std::vector<LossWindow>& windows) {
   put_key(json, "loss_windows");
@@ -175,7 +238,7 @@ bool is_maybe_of_image(const AccessStore::Entry& entry) {
   return entry.origin() == FileOrigin::kImage || entry.origin() == FileOrigin::kUnknown;
 }
 
-void put_container(Writer& json, WallTime now, const Container& container, bool only_image) {
+void put_container(Output& output, Writer& json, WallTime now, const Container& container, bool only_image) {
   const auto& entries = container.files.entries();
   std::vector<uint32_t> order;
   order.reserve(entries.size());
@@ -213,8 +276,10 @@ void put_container(Writer& json, WallTime now, const Container& container, bool 
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return entries[a].path() < entries[b].path(); });
   put_key(json, "files");
   json.StartArray();
+  FilePrinter printer(json);
   for (const uint32_t index : order) {
-    put_file(json, container.files.use_of(entries[index]));
+    printer.put(container.files.use_of(entries[index]));
+    output.flush_if_enough();
   }
   json.EndArray();
   json.EndObject();
@@ -225,9 +290,8 @@ void put_container(Writer& json, WallTime now, const Container& container, bool 
 void write_report(std::FILE* stream, const ReportHeader& header, const std::vector<Container>& containers,
                   const std::vector<Container>& former) {
   const WallTime now = to_whole_milliseconds(header.updated_at);
-  std::array<char, 64UL * 1024> buffer = {};
-  rapidjson::FileWriteStream out(stream, buffer.data(), buffer.size());
-  Writer json(out);
+  Output output(stream);
+  Writer json(output.buffer());
   json.SetIndent(' ', 1);
 
   std::vector<const Container*> sorted;
@@ -301,12 +365,12 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   put_key(json, "containers");
   json.StartArray();
   for (const Container* container : sorted) {
-    put_container(json, now, *container, header.only_image);
+    put_container(output, json, now, *container, header.only_image);
   }
   json.EndArray();
   json.EndObject();
-  out.Put('\n');
-  out.Flush();
+  output.buffer().Put('\n');
+  output.flush();
 }
 
 }  // namespace snoop

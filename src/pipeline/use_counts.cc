@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/use_counts.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace snoop {
 
@@ -29,18 +29,19 @@ void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index, Rec
   known = {low, target, file_index, 0, known.collected};
 }
 
-void UseCounts::collect(std::span<const uint64_t> sums, std::span<const snoop_recent> recents, Recorder& recorder,
-                        WallTime now) {
+void UseCounts::add_recents(std::span<const snoop_recent> recents) {
   for (const snoop_recent& recent : recents) {
     const size_t place = recent.entry % SNOOP_USE_COUNTS;
     if (place < known_.size() && known_[place].number == recent.entry) {
       known_[place].recent += recent.count;
     }
   }
-  for (size_t place = 0; place < std::min(known_.size(), sums.size()); place++) {
-    Known& known = known_[place];
-    const uint64_t sum = sums[place] + known.recent;
-    known.recent = 0;
+}
+
+void UseCounts::add_sums(size_t first, std::span<const uint64_t> sums, Recorder& recorder, WallTime now) {
+  for (size_t i = 0; i < sums.size() && first + i < known_.size(); i++) {
+    Known& known = known_[first + i];
+    const uint64_t sum = sums[i] + std::exchange(known.recent, 0);
     // A little less where one was just moved from the recent ones.
     if (known.number == 0 || sum <= known.collected) {
       continue;

@@ -19,8 +19,12 @@ class UseCounts {
  public:
   /// The kernel's entry `number` is of this file of the target.
   void learn(uint64_t number, uint32_t target, uint32_t file_index, Recorder& recorder);
-  /// `sums` by number modulo their count, `recents` what is not in them yet.
-  void collect(std::span<const uint64_t> sums, std::span<const snoop_recent> recents, Recorder& recorder, WallTime now);
+  /// How many counters, from the first on, are of known entries.
+  [[nodiscard]] size_t counters() const { return known_.size(); }
+  /// Before add_sums(): repeats that are not in the sums yet. Of all CPUs, in any parts.
+  void add_recents(std::span<const snoop_recent> recents);
+  /// The counters from `first` on, each once.
+  void add_sums(size_t first, std::span<const uint64_t> sums, Recorder& recorder, WallTime now);
 
  private:
   struct Known {

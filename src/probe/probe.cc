@@ -23,6 +23,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/mapping.h"
 #include "base/unique_fd.h"
 #include "probe/rules.h"
 #include "snoop.skel.h"
@@ -205,6 +206,21 @@ uint64_t recursion_misses(const bpf_program* program) {
   return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
+/// The first `count` elements of an array that can be mapped. All that is mapped counts
+/// as memory of this process, so it is never much at a time.
+template <typename T, typename OnPart>
+void read_in_parts(const bpf_map* map, size_t count, const OnPart& on_part) {
+  constexpr size_t kPart = 256UL * 1024 / sizeof(T);
+  Mapping mapping;
+  for (size_t first = 0; first < count; first += kPart) {
+    if (!mapping.map(bpf_map__fd(map), std::min(kPart, count - first) * sizeof(T), first * sizeof(T))) {
+      spdlog::error("cannot map {}: {}", bpf_map__name(map), strerrordesc_np(errno));
+      return;
+    }
+    on_part(first, mapping.as<T>());
+  }
+}
+
 /// Index of a version 1 controller in the kernel's css_set.subsys.
 Result<int> controller_index(const std::string& controller) {
   const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), &btf__free);
@@ -226,27 +242,9 @@ Result<int> controller_index(const std::string& controller) {
 
 }  // namespace
 
-/// Between libbpf's C callback and the handler of one drain() call.
-struct Probe::DrainState {
-  const RawHandler* handler = nullptr;
-  size_t count = 0;
-  size_t bytes = 0;
-  size_t most_bytes = 0;
-
-  static int on_sample(void* context, void* data, size_t size) {
-    auto* state = static_cast<DrainState*>(context);
-    state->count++;
-    state->bytes += BPF_RINGBUF_HDR_SZ + size;
-    (*state->handler)({static_cast<const std::byte*>(data), size});
-    return state->bytes < state->most_bytes ? 0 : -ECANCELED;
-  }
-};
-
 void Probe::SkeletonDeleter::operator()(snoop_bpf* skeleton) const { snoop_bpf__destroy(skeleton); }
-void Probe::RingDeleter::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 
-Probe::Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton)
-    : skeleton_(std::move(skeleton)), drain_state_(std::make_unique<DrainState>()) {}
+Probe::Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton) : skeleton_(std::move(skeleton)) {}
 Probe::Probe(Probe&&) noexcept = default;
 Probe& Probe::operator=(Probe&&) noexcept = default;
 Probe::~Probe() = default;
@@ -272,14 +270,7 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
     return tl::unexpected(chosen.error());
   }
-  const KernelNames kernel;
-  skeleton.rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
-  probe.choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
-                         kernel.has("bpf_iter__task_vma"));
-
-  const UringSupport uring = uring_support(kernel);
-  choose_uring_programs(skeleton, uring);
-  probe.io_uring_sockets_ = uring.sockets;
+  probe.choose_programs(options);
 
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
@@ -296,14 +287,11 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
     skeleton.bss->self_pid = static_cast<__u32>(::getpid());
   }
 
-  probe.ring_.reset(
-      ring_buffer__new(bpf_map__fd(skeleton.maps.events), DrainState::on_sample, probe.drain_state_.get(), nullptr));
-  if (!probe.ring_) {
-    return fail(errno, "cannot map the ring buffer", hint_for(errno));
+  Result<Ring> ring = Ring::open(probe.ring_fd(), bpf_map__max_entries(skeleton.maps.events));
+  if (!ring) {
+    return fail(ring.error().code, ring.error().what, hint_for(ring.error().code));
   }
-  if (Result<void> mapped = probe.map_counts(); !mapped) {
-    return tl::unexpected(mapped.error());
-  }
+  probe.ring_ = std::move(*ring);
   return probe;
 }
 
@@ -318,6 +306,17 @@ Result<void> Probe::choose_hierarchy(const ProbeOptions& options) {
   skeleton_->rodata->cfg_cgroup_subsys = *index;
   skeleton_->rodata->cfg_hierarchy_id = options.hierarchy_id;
   return {};
+}
+
+void Probe::choose_programs(const ProbeOptions& options) {
+  // Gone again before libbpf reads the same: both together would be the most memory of all.
+  const KernelNames kernel;
+  skeleton_->rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
+  choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
+                   kernel.has("bpf_iter__task_vma"));
+  const UringSupport uring = uring_support(kernel);
+  choose_uring_programs(*skeleton_, uring);
+  io_uring_sockets_ = uring.sockets;
 }
 
 void Probe::choose_iterators(bool use) {
@@ -451,19 +450,15 @@ Probe::Described Probe::describe(int fd) const {
   return {skeleton_->bss->identified, skeleton_->bss->identified_magic};
 }
 
-std::span<const uint64_t> Probe::use_counts() const { return use_counts_.as<uint64_t>(); }
+void Probe::read_use_counts(size_t count,
+                            const std::function<void(size_t first, std::span<const uint64_t> counts)>& on_part) const {
+  read_in_parts<uint64_t>(skeleton_->maps.use_counts, std::min<size_t>(count, SNOOP_USE_COUNTS), on_part);
+}
 
-std::span<const snoop_recent> Probe::recents() const { return recents_.as<snoop_recent>(); }
-
-Result<void> Probe::map_counts() {
-  const auto map = [](const bpf_map* of, Mapping& mapping) {
-    const size_t size = static_cast<size_t>(bpf_map__value_size(of)) * bpf_map__max_entries(of);
-    return mapping.map(bpf_map__fd(of), size);
-  };
-  if (!map(skeleton_->maps.use_counts, use_counts_) || !map(skeleton_->maps.recents, recents_)) {
-    return fail(errno, "cannot map the counts of uses", hint_for(errno));
-  }
-  return {};
+void Probe::read_recents(const std::function<void(std::span<const snoop_recent>)>& on_part) const {
+  const size_t count = size_t{SNOOP_RECENTS} * bpf_map__max_entries(skeleton_->maps.recents);
+  read_in_parts<snoop_recent>(skeleton_->maps.recents, count,
+                              [&](size_t, std::span<const snoop_recent> part) { on_part(part); });
 }
 
 size_t Probe::traced_cgroups() const {
@@ -477,16 +472,6 @@ size_t Probe::traced_cgroups() const {
 }
 
 int Probe::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
-
-Probe::Drained Probe::drain(const RawHandler& handler) {
-  *drain_state_ = {
-      .handler = &handler, .count = 0, .bytes = 0, .most_bytes = bpf_map__max_entries(skeleton_->maps.events)};
-  const int result = ring_buffer__consume(ring_.get());
-  if (result < 0 && result != -ECANCELED) {
-    spdlog::error("reading the ring buffer failed: {}", strerrordesc_np(-result));
-  }
-  return {drain_state_->count, result == -ECANCELED};
-}
 
 void Probe::ask_for_wakeup() { __atomic_store_n(&skeleton_->bss->reader_waits, 1, __ATOMIC_SEQ_CST); }
 

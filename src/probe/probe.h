@@ -6,16 +6,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/mapping.h"
 #include "base/result.h"
 #include "event.h"
+#include "probe/ring.h"
 
 struct snoop_bpf;
-struct ring_buffer;
 
 namespace snoop {
 
@@ -36,7 +36,8 @@ struct ProbeOptions {
 /// libbpf. Used from one thread.
 class Probe {
  public:
-  using RawHandler = std::function<void(std::span<const std::byte>)>;
+  using RawHandler = Ring::Handler;
+  using Drained = Ring::Drained;
 
   /// Loads the programs; nothing runs yet.
   [[nodiscard]] static Result<Probe> load(const ProbeOptions& options);
@@ -74,11 +75,13 @@ class Probe {
     uint32_t magic = 0;
   };
   [[nodiscard]] Described describe(int fd) const;
-  /// How often what was seen was seen again, by snoop_event.entry modulo the size: but
-  /// for what recents() still has. They only grow.
-  [[nodiscard]] std::span<const uint64_t> use_counts() const;
-  /// Of all CPUs; they change while they are read.
-  [[nodiscard]] std::span<const snoop_recent> recents() const;
+  /// The first `count` of the counters of uses, part by part: how often what was seen
+  /// was seen again, by snoop_event.entry modulo SNOOP_USE_COUNTS; but for what the
+  /// recents still have. They only grow.
+  void read_use_counts(size_t count,
+                       const std::function<void(size_t first, std::span<const uint64_t> counts)>& on_part) const;
+  /// Those of all CPUs, part by part; they change while they are read.
+  void read_recents(const std::function<void(std::span<const snoop_recent>)>& on_part) const;
   /// The same of these processes only, as far as the kernel can choose (from 6.1 on).
   [[nodiscard]] Result<void> scan_baseline(std::span<const pid_t> pids);
   /// A target set aside for the next cgroup made below an adopting one; false:
@@ -87,14 +90,8 @@ class Probe {
 
   /// File descriptor to poll, edge-triggered: readable after a wake-up.
   [[nodiscard]] int ring_fd() const;
-  struct Drained {
-    size_t count = 0;
-    /// Records came as fast as they were taken: there may be more.
-    bool more = false;
-  };
-  /// Hands every waiting record to `handler`, and what comes meanwhile, up to
-  /// as much as the ring buffer holds: so it ends, whatever the programs do.
-  Drained drain(const RawHandler& handler);
+  /// Hands over what the ring buffer holds (Ring::drain).
+  Drained drain(const RawHandler& handler) { return ring_->drain(handler); }
   /// Asks the kernel side to wake the reader for the next record, whatever its
   /// size; drain once more afterwards.
   void ask_for_wakeup();
@@ -128,28 +125,22 @@ class Probe {
   struct SkeletonDeleter {
     void operator()(snoop_bpf* skeleton) const;
   };
-  struct RingDeleter {
-    void operator()(ring_buffer* ring) const;
-  };
-  struct DrainState;
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
+  /// Leaves out what this kernel does not have.
+  void choose_programs(const ProbeOptions& options);
   void choose_iterators(bool use);
-  [[nodiscard]] Result<void> map_counts();
   /// What the kernel side has looked up in the map of cgroups: after each change of it.
   void forget_fronts();
   /// `pid` 0: over all tasks.
   [[nodiscard]] Result<void> scan_baseline_of(pid_t pid);
 
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
-  std::unique_ptr<DrainState> drain_state_;
   bool attached_ = false;
   bool io_uring_sockets_ = false;
-  std::unique_ptr<ring_buffer, RingDeleter> ring_;
+  std::optional<Ring> ring_;
   bool has_iterators_ = false;
-  Mapping use_counts_;
-  Mapping recents_;
 };
 
 /// Version of the libbpf in use, as "1.1".
