@@ -206,6 +206,9 @@ struct call {
   __u64 args[8]; /* six, and 0 */
   __u32 number;
   __u32 abi;
+  __u64 kinds;
+  __u64 flags; /* of an open or a mount */
+  __u32 op;
 };
 
 struct scratch {
