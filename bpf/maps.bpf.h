@@ -14,8 +14,6 @@
 const volatile __u64 cfg_hash_seed[2] = {};
 /* 0: every access makes a record (snoop trace). */
 const volatile __u32 cfg_first_sight_only = 1;
-/* The kernel has bpf_rdonly_cast (6.2). */
-const volatile __u32 cfg_typed_reads = 0;
 /* Index of a version 1 controller in css_set.subsys, whose hierarchy tells the
  * targets apart; -1: cgroup2. And the number of that hierarchy, where cgroup2 is 0
  * (kernel/cgroup/cgroup.c). */

@@ -26,8 +26,8 @@ class Mapping {
   }
 
   /// false: errno tells why. At most once.
-  bool map(int fd, size_t size) {
-    void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  bool map(int fd, size_t size, int kind = MAP_SHARED) {
+    void* address = ::mmap(nullptr, size, PROT_READ, kind, fd, 0);
     if (address == MAP_FAILED) {
       return false;
     }

@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <string>
@@ -25,7 +26,8 @@
 
 #include "base/unique_fd.h"
 #include "probe/rules.h"
-#include "snoop.skel.h"
+#include "snoop_bpf.skel.h"
+#include "snoop_plain_bpf.skel.h"
 
 namespace snoop {
 
@@ -128,8 +130,8 @@ class KernelNames {
       return;
     }
     const auto size = static_cast<size_t>(status.st_size);
-    // Since 6.16; a read gets a page at a time.
-    if (!mapping_.map(file.get(), size) && !read_all(file.get(), size)) {
+    // Since 6.16, and a private one only; a read gets a page at a time.
+    if (!mapping_.map(file.get(), size, MAP_PRIVATE) && !read_all(file.get(), size)) {
       return;
     }
     const std::string_view all =
@@ -167,6 +169,32 @@ class KernelNames {
   std::string copy_;
   std::string_view names_;
 };
+
+/// The programs as they are read on this kernel (bpf/read.bpf.h).
+snoop_bpf* open_programs(bool typed_reads) {
+  if (typed_reads) {
+    return snoop_bpf__open();
+  }
+  // Programs, maps and variables are found by name; the variables lie where they lie in the other one.
+  static_assert(sizeof(*snoop_bpf::rodata) == sizeof(*snoop_plain_bpf::rodata));
+  static_assert(sizeof(*snoop_bpf::bss) == sizeof(*snoop_plain_bpf::bss));
+  static_assert(sizeof(*snoop_bpf::data) == sizeof(*snoop_plain_bpf::data));
+  auto* skeleton = static_cast<snoop_bpf*>(std::calloc(1, sizeof(snoop_bpf)));
+  if (skeleton == nullptr) {
+    return nullptr;
+  }
+  int error = snoop_bpf__create_skeleton(skeleton);
+  if (error == 0) {
+    skeleton->skeleton->data = snoop_plain_bpf__elf_bytes(&skeleton->skeleton->data_sz);
+    error = bpf_object__open_skeleton(skeleton->skeleton, nullptr);
+  }
+  if (error != 0) {
+    snoop_bpf__destroy(skeleton);
+    errno = -error;
+    return nullptr;
+  }
+  return skeleton;
+}
 
 /// What of io_uring this kernel lets see.
 struct UringSupport {
@@ -253,7 +281,8 @@ Probe::~Probe() = default;
 
 Result<Probe> Probe::load(const ProbeOptions& options) {
   libbpf_set_print(on_libbpf_message);
-  Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(snoop_bpf__open())};
+  const KernelNames kernel;
+  Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(open_programs(kernel.has("bpf_rdonly_cast")))};
   if (!probe.skeleton_) {
     return fail(errno, "cannot open the BPF programs");
   }
@@ -272,8 +301,6 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
     return tl::unexpected(chosen.error());
   }
-  const KernelNames kernel;
-  skeleton.rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
   probe.choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
                          kernel.has("bpf_iter__task_vma"));
 
