@@ -13,6 +13,13 @@ static __always_inline __u64 arg_of(const struct call *call, __u32 n)
   return call->args[n & 7];
 }
 
+/* `cfg_rules` of a call. */
+static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
+{
+  return &cfg_rules[call->abi == ABI_COMPAT ? ABI_COMPAT : ABI_NATIVE][call->number & (SNOOP_MAX_SYSCALL - 1)];
+}
+_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "rule_of");
+
 /* Whether the call wrote its result over the path that it was given. */
 static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
@@ -244,15 +251,22 @@ static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
   return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, arg);
 }
 
-/* Whether the call did not follow a link that the path ends with. `flags`: of an open. */
-static __always_inline bool is_nofollow(const struct call *call, const volatile struct snoop_syscall_rule *rule,
-                                        __u64 flags)
+/* Whether the call did not follow a link that the path ends with. */
+__noinline int is_nofollow(__u32 which)
 {
+  struct scratch *scratch = scratch_of(which);
+  const volatile struct snoop_syscall_rule *rule;
+  const struct call *call;
+
+  if (!scratch)
+    return false;
+  call = &scratch->call;
+  rule = rule_of(call);
   switch (rule->follow) {
   case SNOOP_FOLLOW_NEVER: return true;
-  case SNOOP_FOLLOW_UNLESS_TOLD: return arg_of(call, rule->follow_arg) & AT_SYMLINK_NOFOLLOW;
+  case SNOOP_FOLLOW_UNLESS_TOLD: return (arg_of(call, rule->follow_arg) & AT_SYMLINK_NOFOLLOW) != 0;
   case SNOOP_FOLLOW_IF_TOLD: return !(arg_of(call, rule->follow_arg) & AT_SYMLINK_FOLLOW);
-  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(flags);
+  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(call->flags);
   default: return false;
   }
 }
@@ -266,13 +280,6 @@ static __noinline __u64 read_open_how(struct scratch *scratch, __u64 user_how)
     scratch->event.flags |= SNOOP_FLAG_IN_ROOT;
   return how.flags;
 }
-
-/* `cfg_rules` of a call. */
-static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
-{
-  return &cfg_rules[call->abi == ABI_COMPAT ? ABI_COMPAT : ABI_NATIVE][call->number & (SNOOP_MAX_SYSCALL - 1)];
-}
-_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "rule_of");
 
 /*
  * The second half of on_call: kinds, flags and operation of the call stand in the
@@ -304,9 +311,9 @@ __noinline int finish_call(__u32 which)
     if (!file && ret == call->number)
       return 0;
     if (file)
-      kinds |= set_opened(scratch, file, call->flags);
+      kinds |= set_opened(which, (__u64)file, call->flags);
   }
-  if (is_nofollow(call, rule, call->flags))
+  if (is_nofollow(which))
     scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
   outcome = outcome_of(ret);
   if (ret > 0 && ret == call->number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
@@ -427,6 +434,7 @@ __noinline __u64 look_up_call(const struct call *call, __u32 target, __u32 slot,
   __u64 user_path;
   __u64 flags;
   struct fs_struct *fs = OF_TASK(task, fs);
+  __u64 error;
   __u64 tag;
   long len;
 
@@ -444,7 +452,10 @@ __noinline __u64 look_up_call(const struct call *call, __u32 target, __u32 slot,
     if (is_overwritten(user_path, len, call->args[rule->result & 7], size))
       return 0;
   }
-  mix(&key, ((__u64)target << 32) | (call->abi << 26) | (call->number << 16) | (outcome_of(ret) << 8) | (len - 1));
+  error = ret >> 63;
+  barrier_var(error); /* a mask and no branch, which all that follows would be verified twice for */
+  error &= ret;
+  mix(&key, ((__u64)target << 32) | (call->abi << 31) | (call->number << 20) | ((error & 0xfff) << 8) | (len - 1));
   mix(&key, flags << 32 ^ call->args[rule->follow_arg & 7]);
   mix(&key, READ_NUMBER(&fs->root.dentry));
   if (path[0] != '/') {

@@ -36,15 +36,16 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
 #endif
 
 /*
- * A pointer that a task holds. The verifier of 6.2 and later searches all types of the
- * kernel by name for each one that is loaded from what it trusts, as it does a task:
- * half of the time that the programs take to load. So the trust is taken away first.
+ * A pointer out of what a program was given. The verifier of 6.2 and later searches all
+ * types of the kernel by name for each one that is loaded from what it trusts, as it does
+ * a task: half of the time that the programs take to load. So the trust is taken away first.
  */
-#define OF_TASK(task, field)                                                                                           \
+#define OF(given, field)                                                                                               \
   ({                                                                                                                   \
-    struct task_struct *of_task = (task);                                                                              \
-    TYPED(of_task)->field;                                                                                             \
+    typeof(given) of_given = (given);                                                                                  \
+    TYPED(of_given)->field;                                                                                            \
   })
+#define OF_TASK(task, field) OF((struct task_struct *)(task), field)
 
 /* A structure of the kernel that begins with a plain number: to read a pointer as
  * one, which the verifier lets be reckoned with. */
