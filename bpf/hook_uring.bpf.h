@@ -275,10 +275,11 @@ static __always_inline bool request_address(struct access *access, struct io_kio
   return true;
 }
 
-/* 6.0 and later, but maybe not for ever: a path stands behind a plain pointer. */
+/* For ever, maybe not: a path stands behind a plain pointer. User space has found
+ * struct io_cmd_data (6.0). */
 static __always_inline bool are_requests_known(void)
 {
-  return bpf_core_type_exists(struct io_cmd_data) && bpf_core_field_exists(struct io_open, filename);
+  return bpf_core_field_exists(struct io_open, filename);
 }
 
 static __always_inline int on_request(struct io_kiocb *req)

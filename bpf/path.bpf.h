@@ -25,15 +25,14 @@ static __always_inline void place_of_file(struct place *place, struct file *file
  * process used (file_user_path in include/linux/fs.h). */
 static __always_inline void place_of_mapped(struct place *place, struct file *file)
 {
-  struct path path;
+  struct backing_file *backing = (struct backing_file *)file;
 
   if (!bpf_core_field_exists(struct backing_file, user_path) || !(READ(file, f_mode) & fmode_backing)) {
     place_of_file(place, file);
     return;
   }
-  bpf_core_read(&path, sizeof(path), &((struct backing_file *)file)->user_path);
-  place->dentry = path.dentry;
-  place->mnt = mount_of(path.mnt);
+  place->dentry = READ(backing, user_path.dentry);
+  place->mnt = mount_of(READ(backing, user_path.mnt));
 }
 
 static __always_inline void place_of_cwd(struct place *place, struct fs_struct *fs)

@@ -47,8 +47,9 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
   })
 #define OF_TASK(task, field) OF((struct task_struct *)(task), field)
 
-/* A structure of the kernel that begins with a plain number: to read a pointer as
- * one, which the verifier lets be reckoned with. */
-#define READ_NUMBER(address) ((__u64)READ((struct timespec64 *)(address), tv_sec))
+/* To read a pointer as a number, which the verifier lets be reckoned with: as a member
+ * that is one, wherever that stands in its structure. */
+#define READ_NUMBER(address)                                                                                           \
+  ((__u64)READ((struct inode *)((void *)(address)-bpf_core_field_offset(struct inode, i_ino)), i_ino))
 
 #endif
