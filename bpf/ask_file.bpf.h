@@ -69,7 +69,8 @@ int ask_file(struct bpf_raw_tracepoint_args *ctx)
     return 0; /* moved away meanwhile */
   scratch->event.mount_at = scratch->walk.mount_at;
   describe_file(scratch);
-  output(scratch, 0, scratch->walk.offset, 0);
+  scratch->event.resolved_len = scratch->walk.offset;
+  output(scratch, 0);
   return 0;
 }
 

@@ -116,17 +116,16 @@ static __always_inline __u64 wakeup_flags(__u32 size)
   return BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline bool output(struct scratch *scratch, __u32 base_len, __u32 resolved_len, __u64 wakeup)
+/* The record, whose lengths stand in it. */
+static __always_inline bool output(struct scratch *scratch, __u64 wakeup)
 {
   struct snoop_event *event = &scratch->event;
-  __u32 size = sizeof(*event) + event->path_len + base_len + resolved_len;
+  __u32 size = sizeof(*event) + event->path_len + event->base_len + event->resolved_len;
 
   if (size > sizeof(*event) + DATA_MAX)
     return false;
   event->size = size;
   event->time_ns = bpf_ktime_get_boot_ns();
-  event->base_len = base_len;
-  event->resolved_len = resolved_len;
   return bpf_ringbuf_output(&events, event, size, wakeup ? wakeup : wakeup_flags(size)) == 0;
 }
 
@@ -208,10 +207,103 @@ __noinline int announce_root(__u32 which)
   walk_up(which);
   event->type = SNOOP_EVENT_ROOT;
   event->mount_at = 0;
-  if (output(scratch, scratch->walk.offset - event->path_len, 0, BPF_RB_FORCE_WAKEUP))
+  event->base_len = scratch->walk.offset - event->path_len;
+  event->resolved_len = 0;
+  if (output(scratch, BPF_RB_FORCE_WAKEUP))
     bpf_map_update_elem(&known_roots, &key, &told, BPF_ANY);
   event->type = type;
   return 0;
+}
+
+/*
+ * The names of the place where a relative path begins, behind the path. false: there
+ * will be no record. Global, as the next one, so that each is verified by itself.
+ */
+__noinline int append_base(__u32 which)
+{
+  struct scratch *scratch = scratch_of(which);
+  struct snoop_target_stats *stats;
+  struct access *access;
+  struct walk *walk;
+  __u32 start;
+  __u32 len;
+  int state;
+
+  if (!scratch)
+    return false;
+  access = &scratch->access;
+  stats = stats_of(access->slot);
+  if (!stats)
+    return false;
+  walk = &scratch->walk;
+  start = scratch->event.path_len;
+  if (access->base_names) {
+    len = access->base_len;
+    if (len > SNOOP_WALK_MAX || start > SNOOP_PATH_MAX)
+      return false;
+    bpf_probe_read_kernel(scratch->data + start, len, (const void *)access->base_names);
+    walk->offset = start + len;
+  } else {
+    walk->at = access->base;
+    state = walk_up(which);
+    if (state == WALK_CUT || state == WALK_DETACHED) {
+      if (scratch->event.type == SNOOP_EVENT_ELF_INTERPRETER) {
+        /* A program without a name (memfd) has a loader all the same. */
+        walk->offset = start;
+      } else if (state == WALK_CUT) {
+        stats->path_truncated++;
+        return false;
+      } else {
+        if (!access->may_be_nameless)
+          stats->base_unknown++;
+        return false;
+      }
+    }
+    if (state == WALK_ABOVE_ROOT)
+      scratch->event.flags |= SNOOP_FLAG_BASE_ABOVE_ROOT;
+  }
+  scratch->event.base_len = walk->offset - start;
+  return true;
+}
+
+/* The same of the file that the access led to. */
+__noinline int append_resolved(__u32 which)
+{
+  struct scratch *scratch = scratch_of(which);
+  struct snoop_target_stats *stats;
+  struct access *access;
+  struct walk *walk;
+  __u32 start;
+  int state;
+
+  if (!scratch)
+    return false;
+  access = &scratch->access;
+  walk = &scratch->walk;
+  if (access->mapped)
+    place_of_mapped(&walk->at, access->file);
+  else
+    place_of_file(&walk->at, access->file);
+  start = walk->offset;
+  state = walk_up(which);
+  if (state == WALK_DONE || state == WALK_ABOVE_ROOT) {
+    scratch->event.resolved_len = walk->offset - start;
+    scratch->event.mount_at = walk->mount_at - start;
+    if (state == WALK_ABOVE_ROOT)
+      scratch->event.flags |= SNOOP_FLAG_RESOLVED_ABOVE_ROOT;
+    describe_file(scratch);
+    return true;
+  }
+  if (access->may_be_nameless)
+    return false;
+  if (access->named_by_file) {
+    stats = stats_of(access->slot);
+    if (stats)
+      stats->base_unknown++;
+    return false;
+  }
+  scratch->event.flags |= SNOOP_FLAG_NAMELESS;
+  return true;
 }
 
 /* Sends the access in `which`, if it is new. The path stands in the scratch
@@ -223,18 +315,10 @@ __noinline int emit_access(__u32 which)
   struct access *access;
   struct snoop_seen *seen = NULL;
   __u64 base = 0;
-  struct walk *walk;
-  __u32 start;
-  __u32 base_len = 0;
-  __u32 resolved_len = 0;
-  int state;
 
   if (!scratch)
     return 0;
   access = &scratch->access;
-  stats = stats_of(access->slot);
-  if (!stats)
-    return 0;
   access->uncached = !cfg_first_sight_only;
   if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
     base = access->base_names ? access->base_identity : place_identity(&access->base);
@@ -252,64 +336,24 @@ __noinline int emit_access(__u32 which)
   }
 
   announce_root(which);
-  walk = &scratch->walk;
-  start = scratch->event.path_len;
-  walk->root = access->root;
-  walk->offset = start;
+  scratch->walk.root = access->root;
+  scratch->walk.offset = scratch->event.path_len;
   scratch->event.mount_at = 0;
-  if (access->base_names) {
-    base_len = access->base_len;
-    if (base_len > SNOOP_WALK_MAX || start > SNOOP_PATH_MAX)
-      return 0;
-    bpf_probe_read_kernel(scratch->data + start, base_len, (const void *)access->base_names);
-    walk->offset = start + base_len;
-  } else if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
-    walk->at = access->base;
-    state = walk_up(which);
-    if (scratch->event.type == SNOOP_EVENT_ELF_INTERPRETER && (state == WALK_CUT || state == WALK_DETACHED)) {
-      /* A program without a name (memfd) has a loader all the same. */
-      walk->offset = start;
-    } else if (state == WALK_CUT) {
-      stats->path_truncated++;
-      return 0;
-    } else if (state == WALK_DETACHED) {
-      if (!access->may_be_nameless)
-        stats->base_unknown++;
-      return 0;
-    }
-    if (state == WALK_ABOVE_ROOT)
-      scratch->event.flags |= SNOOP_FLAG_BASE_ABOVE_ROOT;
-    base_len = walk->offset - start;
-  }
-  if (access->file) {
-    if (access->mapped)
-      place_of_mapped(&walk->at, access->file);
-    else
-      place_of_file(&walk->at, access->file);
-    start = walk->offset;
-    state = walk_up(which);
-    if (state == WALK_DONE || state == WALK_ABOVE_ROOT) {
-      resolved_len = walk->offset - start;
-      scratch->event.mount_at = walk->mount_at - start;
-      describe_file(scratch);
-    } else if (access->may_be_nameless) {
-      return 0;
-    } else if (access->named_by_file) {
-      stats->base_unknown++;
-      return 0;
-    } else {
-      scratch->event.flags |= SNOOP_FLAG_NAMELESS;
-    }
-    if (state == WALK_ABOVE_ROOT)
-      scratch->event.flags |= SNOOP_FLAG_RESOLVED_ABOVE_ROOT;
-  }
+  scratch->event.base_len = 0;
+  scratch->event.resolved_len = 0;
+  if ((access->base_names || scratch->event.flags & SNOOP_FLAG_RELATIVE) && !append_base(which))
+    return 0;
+  if (access->file && !append_resolved(which))
+    return 0;
 
   scratch->event.entry = 0;
   if (!access->uncached)
     scratch->event.entry = seen ? seen->entry : __sync_fetch_and_add(&next_entry, 1);
-  if (!output(scratch, base_len, resolved_len, 0)) {
+  if (!output(scratch, 0)) {
     /* Not remembered: the next use of this path tries again. */
-    stats->ring_full++;
+    stats = stats_of(access->slot);
+    if (stats)
+      stats->ring_full++;
     __sync_fetch_and_add(&global_stats.ring_full, 1);
     return 0;
   }

@@ -78,7 +78,7 @@ int baseline_mappings(struct bpf_iter__task_vma *ctx)
 
   if (!task || !vma)
     return 0;
-  file = vma->vm_file;
+  file = OF(vma, vm_file);
   if (file)
     emit_baseline(task, file, true);
   return 0;

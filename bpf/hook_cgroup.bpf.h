@@ -7,7 +7,7 @@
 
 static __always_inline bool is_our_hierarchy(struct cgroup *cgroup)
 {
-  return cgroup->root->hierarchy_id == cfg_hierarchy_id;
+  return OF(cgroup, root)->hierarchy_id == cfg_hierarchy_id;
 }
 
 /* A cgroup below a target belongs to it before its first process runs. */
@@ -17,13 +17,13 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
   struct snoop_target child = {};
   struct scratch *scratch;
   const struct snoop_target *parent;
-  __u64 id = cgroup->kn->id;
+  __u64 id = OF(cgroup, kn)->id;
   __u64 parent_id;
 
   if (!is_our_hierarchy(cgroup))
     return 0;
   forget_front(READ_NUMBER(&cgroup->self.cgroup));
-  parent_id = cgroup->self.parent->cgroup->kn->id;
+  parent_id = OF(cgroup, self.parent)->cgroup->kn->id;
   parent = bpf_map_lookup_elem(&cgroups, &parent_id);
   if (!parent)
     return 0;
@@ -51,8 +51,10 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
   if (!scratch)
     return 0;
   scratch->event.type = SNOOP_EVENT_CGROUP;
+  scratch->event.base_len = 0;
+  scratch->event.resolved_len = 0;
   if (read_kernel_path(scratch, path))
-    output(scratch, 0, 0, 0);
+    output(scratch, 0);
   return 0;
 }
 
@@ -61,7 +63,7 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
   const struct snoop_target *found;
   struct snoop_target target;
-  __u64 id = cgroup->kn->id;
+  __u64 id = OF(cgroup, kn)->id;
 
   if (!is_our_hierarchy(cgroup))
     return 0;

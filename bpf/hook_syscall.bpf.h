@@ -13,6 +13,13 @@ static __always_inline __u64 arg_of(const struct call *call, __u32 n)
   return call->args[n & 7];
 }
 
+/* `cfg_rules` of a call. */
+static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
+{
+  return &cfg_rules[call->abi == ABI_COMPAT ? ABI_COMPAT : ABI_NATIVE][call->number & (SNOOP_MAX_SYSCALL - 1)];
+}
+_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "rule_of");
+
 /* Whether the call wrote its result over the path that it was given. */
 static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
@@ -162,13 +169,13 @@ static __always_inline bool set_socket_path(struct access *access, const struct 
 }
 
 /* The same of a call with one address, or the first one. */
-static __noinline bool socket_path(struct access *access, const struct call *call, __u32 *op,
+static __noinline bool socket_path(struct access *access, struct call *call,
                                    const volatile struct snoop_syscall_rule *rule)
 {
   struct msg_name name = {};
   __u64 first = arg_of(call, rule->path);
 
-  if (*op == SNOOP_OP_SOCKETCALL) {
+  if (call->op == SNOOP_OP_SOCKETCALL) {
     __u32 args[6] = {};
     __u64 which = arg_of(call, rule->extra);
 
@@ -181,8 +188,8 @@ static __noinline bool socket_path(struct access *access, const struct call *cal
       name.address = which == SYS_SENDTO ? args[4] : args[1];
       name.length = which == SYS_SENDTO ? args[5] : args[2];
     }
-    *op = which == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
-  } else if (*op == SNOOP_OP_SENDMSG || *op == SNOOP_OP_SENDMMSG) {
+    call->op = which == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
+  } else if (call->op == SNOOP_OP_SENDMSG || call->op == SNOOP_OP_SENDMMSG) {
     read_msg_name(&name, first, call->abi);
   } else {
     name.address = first;
@@ -244,15 +251,22 @@ static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
   return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, arg);
 }
 
-/* Whether the call did not follow a link that the path ends with. `flags`: of an open. */
-static __always_inline bool is_nofollow(const struct call *call, const volatile struct snoop_syscall_rule *rule,
-                                        __u64 flags)
+/* Whether the call did not follow a link that the path ends with. */
+__noinline int is_nofollow(__u32 which)
 {
+  struct scratch *scratch = scratch_of(which);
+  const volatile struct snoop_syscall_rule *rule;
+  const struct call *call;
+
+  if (!scratch)
+    return false;
+  call = &scratch->call;
+  rule = rule_of(call);
   switch (rule->follow) {
   case SNOOP_FOLLOW_NEVER: return true;
-  case SNOOP_FOLLOW_UNLESS_TOLD: return arg_of(call, rule->follow_arg) & AT_SYMLINK_NOFOLLOW;
+  case SNOOP_FOLLOW_UNLESS_TOLD: return (arg_of(call, rule->follow_arg) & AT_SYMLINK_NOFOLLOW) != 0;
   case SNOOP_FOLLOW_IF_TOLD: return !(arg_of(call, rule->follow_arg) & AT_SYMLINK_FOLLOW);
-  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(flags);
+  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(call->flags);
   default: return false;
   }
 }
@@ -268,18 +282,16 @@ static __noinline __u64 read_open_how(struct scratch *scratch, __u64 user_how)
 }
 
 /*
- * A call with a path, of a target, at its end: whichever hook saw it. What it was
- * stands in `scratch.call`, and its result in the event. Global, so verified by itself.
+ * The second half of on_call: kinds, flags and operation of the call stand in the
+ * scratch space. Global, so that it is verified once and not for each of them.
  */
-__noinline int on_call(__u32 which)
+__noinline int finish_call(__u32 which)
 {
   struct task_struct *task = bpf_get_current_task_btf();
   struct scratch *scratch = scratch_of(which);
   const volatile struct snoop_syscall_rule *rule;
   const struct call *call;
-  __u64 flags = 0;
   __u64 kinds;
-  __u32 number;
   __u32 outcome;
   __u32 op;
   long ret;
@@ -287,14 +299,66 @@ __noinline int on_call(__u32 which)
   if (!scratch)
     return 0;
   call = &scratch->call;
-  number = call->number;
-  if (number >= SNOOP_MAX_SYSCALL)
-    return 0;
+  rule = rule_of(call);
+  kinds = call->kinds;
+  op = call->op;
   ret = scratch->event.result;
-  rule = &cfg_rules[call->abi == ABI_COMPAT ? ABI_COMPAT : ABI_NATIVE][number];
-  op = rule->op;
-  if (op == SNOOP_OP_REBASE) {
+  if (ret >= 0 && (op <= SNOOP_OP_OPENAT2 || op == SNOOP_OP_HANDLE)) {
+    struct file *file = file_of_fd(task, ret);
+
+    /* A seccomp filter that traps or kills puts the number of the call where
+     * its result should be (syscall_rollback); nothing was opened then. */
+    if (!file && ret == call->number)
+      return 0;
+    if (file)
+      kinds |= set_opened(which, (__u64)file, call->flags);
+  }
+  if (is_nofollow(which))
+    scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
+  outcome = outcome_of(ret);
+  if (ret > 0 && ret == call->number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
+    outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
+  scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
+
+  on_path(which, op);
+  /* From memory again: the verifier knows too much of what it is now. */
+  op = call->op;
+  ret = scratch->event.result;
+  if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
+    remember_cwd(OF_TASK(task, fs)); /* pivot_root, which counts as chroot, moves it */
+  if (op == SNOOP_OP_CHROOT && ret == 0)
     learn_base(scratch, task);
+  if (rule->path2 != SNOOP_NO_ARG) {
+    scratch->access.user_path = arg_of(call, rule->path2);
+    scratch->access.dirfd = dirfd_arg(call, rule->dirfd2);
+    scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(call->flags & (MS_BIND | MS_MOVE));
+    scratch->event.flags &= SNOOP_FLAG_NOFOLLOW;
+    on_path(which, op);
+  }
+  return 0;
+}
+
+/*
+ * A call with a path, of a target, at its end: whichever hook saw it. What it was
+ * stands in `scratch.call`, and its result in the event. Global, so verified by itself.
+ */
+__noinline int on_call(__u32 which)
+{
+  struct scratch *scratch = scratch_of(which);
+  const volatile struct snoop_syscall_rule *rule;
+  struct call *call;
+  __u64 kinds = KIND(CHANGE);
+  long ret;
+
+  if (!scratch)
+    return 0;
+  call = &scratch->call;
+  ret = scratch->event.result;
+  rule = rule_of(call);
+  call->op = rule->op;
+  call->flags = 0;
+  if (call->op == SNOOP_OP_REBASE) {
+    learn_base(scratch, bpf_get_current_task_btf());
     return 0;
   }
   scratch->access.user_path = arg_of(call, rule->path);
@@ -303,14 +367,14 @@ __noinline int on_call(__u32 which)
     scratch->access.result_buffer = arg_of(call, rule->result);
     scratch->access.result_size = rule->result_words ? rule->result_words * 8 : (__u32)ret;
   }
-  switch (op) {
+  switch (call->op) {
   case SNOOP_OP_OPEN:
-    flags = arg_of(call, rule->extra);
-    kinds = kinds_of_flags(flags);
+    call->flags = arg_of(call, rule->extra);
+    kinds = kinds_of_flags(call->flags);
     break;
   case SNOOP_OP_OPENAT2:
-    flags = read_open_how(scratch, arg_of(call, rule->extra));
-    kinds = kinds_of_flags(flags);
+    call->flags = read_open_how(scratch, arg_of(call, rule->extra));
+    kinds = kinds_of_flags(call->flags);
     break;
   case SNOOP_OP_CREAT: kinds = KIND(WRITE); break;
   case SNOOP_OP_EXEC: kinds = KIND(EXEC); break;
@@ -319,8 +383,8 @@ __noinline int on_call(__u32 which)
   case SNOOP_OP_HANDLE:
     if (ret < 0)
       return 0; /* nothing that could be named */
-    flags = arg_of(call, rule->extra);
-    kinds = kinds_of_flags(flags);
+    call->flags = arg_of(call, rule->extra);
+    kinds = kinds_of_flags(call->flags);
     scratch->access.named_by_file = true;
     break;
   case SNOOP_OP_BIND:
@@ -328,55 +392,22 @@ __noinline int on_call(__u32 which)
   case SNOOP_OP_SENDMSG:
   case SNOOP_OP_SENDMMSG:
   case SNOOP_OP_SOCKETCALL:
-    if (!socket_path(&scratch->access, call, &op, rule) && op != SNOOP_OP_SENDMMSG)
+    if (!socket_path(&scratch->access, call, rule) && call->op != SNOOP_OP_SENDMMSG)
       return 0;
-    kinds = op == SNOOP_OP_BIND ? KIND(CHANGE) : KIND(CONNECT);
+    if (call->op != SNOOP_OP_BIND)
+      kinds = KIND(CONNECT);
     break;
-  case SNOOP_OP_MOUNT:
-    flags = arg_of(call, rule->extra);
-    kinds = KIND(CHANGE);
-    break;
-  case SNOOP_OP_UMOUNT:
-    scratch->access.may_be_nameless = ret == 0;
-    kinds = KIND(CHANGE);
-    break;
-  case SNOOP_OP_CHANGE: kinds = KIND(CHANGE); break;
+  case SNOOP_OP_MOUNT: call->flags = arg_of(call, rule->extra); break;
+  case SNOOP_OP_UMOUNT: scratch->access.may_be_nameless = ret == 0; break;
+  case SNOOP_OP_CHANGE: break;
   default: kinds = KIND(STAT);
   }
-
-  if (ret >= 0 && (op <= SNOOP_OP_OPENAT2 || op == SNOOP_OP_HANDLE)) {
-    struct file *file = file_of_fd(task, ret);
-
-    /* A seccomp filter that traps or kills puts the number of the call where
-     * its result should be (syscall_rollback); nothing was opened then. */
-    if (!file && ret == number)
-      return 0;
-    if (file)
-      kinds |= set_opened(scratch, file, flags);
-  }
-  if (is_nofollow(call, rule, flags))
-    scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
-  outcome = outcome_of(ret);
-  if (ret > 0 && ret == number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
-    outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
-  scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
-
-  on_path(which, op);
-  if (op == SNOOP_OP_SENDMMSG && ret > 1) {
+  call->kinds = kinds;
+  finish_call(which);
+  if (call->op == SNOOP_OP_SENDMMSG && scratch->event.result > 1) {
     struct messages messages = {.first = arg_of(call, rule->path), .abi = call->abi};
 
-    bpf_loop(ret - 1, on_next_message, &messages, 0);
-  }
-  if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
-    remember_cwd(OF_TASK(task, fs)); /* pivot_root, which counts as chroot, moves it */
-  if (op == SNOOP_OP_CHROOT && ret == 0)
-    learn_base(scratch, task);
-  if (rule->path2 != SNOOP_NO_ARG) {
-    scratch->access.user_path = arg_of(call, rule->path2);
-    scratch->access.dirfd = dirfd_arg(call, rule->dirfd2);
-    scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(flags & (MS_BIND | MS_MOVE));
-    scratch->event.flags &= SNOOP_FLAG_NOFOLLOW;
-    on_path(which, op);
+    bpf_loop(scratch->event.result - 1, on_next_message, &messages, 0);
   }
   return 0;
 }
@@ -389,21 +420,29 @@ __noinline int on_call(__u32 which)
  * The short way of most calls. What a plain call leads to depends on its arguments,
  * on where its path begins, and on the file that it opened: the same again is the
  * same access again, and is counted here. Otherwise the call takes the long way,
- * which remembers this tag if the access was not new. 0: no tag.
+ * which remembers this tag if the access was not new. 0: no tag. Global, so verified
+ * by itself.
  */
-static __always_inline __u64 look_up_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
-                                          struct task_struct *task, const struct snoop_target *target, long ret)
+__noinline __u64 look_up_call(const struct call *call, __u32 target, __u32 slot, long ret)
 {
   struct seen_key key = {.hash = {cfg_hash_seed[0], cfg_hash_seed[1]}};
+  struct task_struct *task = bpf_get_current_task_btf();
+  const volatile struct snoop_syscall_rule *rule;
   struct snoop_target_stats *stats;
   struct snoop_recent *recent;
   char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
-  __u64 user_path = call->args[rule->path & 7];
-  __u64 flags = call->args[rule->extra & 7];
+  __u64 user_path;
+  __u64 flags;
   struct fs_struct *fs = OF_TASK(task, fs);
+  __u64 error;
   __u64 tag;
   long len;
 
+  if (!call)
+    return 0;
+  rule = rule_of(call);
+  user_path = call->args[rule->path & 7];
+  flags = call->args[rule->extra & 7];
   len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)user_path);
   if (len <= 1 || len >= PLAIN_PATH_MAX)
     return 0;
@@ -413,7 +452,10 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
     if (is_overwritten(user_path, len, call->args[rule->result & 7], size))
       return 0;
   }
-  mix(&key, ((__u64)target->id << 32) | (call->abi << 26) | (call->number << 16) | (outcome_of(ret) << 8) | (len - 1));
+  error = ret >> 63;
+  barrier_var(error); /* a mask and no branch, which all that follows would be verified twice for */
+  error &= ret;
+  mix(&key, ((__u64)target << 32) | (call->abi << 31) | (call->number << 20) | ((error & 0xfff) << 8) | (len - 1));
   mix(&key, flags << 32 ^ call->args[rule->follow_arg & 7]);
   mix(&key, READ_NUMBER(&fs->root.dentry));
   if (path[0] != '/') {
@@ -465,7 +507,7 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
     if (recent->tag != tag)
       return tag;
   }
-  stats = stats_of(target->slot);
+  stats = stats_of(slot);
   if (!stats)
     return 0;
   stats->events++;
@@ -525,13 +567,13 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
     return false;
   call.number = number;
   call.abi = task_abi(task);
-  rule = &cfg_rules[call.abi][number];
+  rule = rule_of(&call);
   op = rule->op;
   if (!op || is_no_access(ret))
     return false;
   copy_args(call.args, regs, call.abi);
   if (rule->is_plain && cfg_first_sight_only && (op == SNOOP_OP_OPEN || (__u64)ret != number)) {
-    tag = look_up_call(&call, rule, task, target, ret);
+    tag = look_up_call(&call, target->id, target->slot, ret);
     if (tag == CALL_IS_KNOWN)
       return false;
   }

@@ -51,16 +51,22 @@ static __always_inline bool is_op_of(__u8 opcode, __u64 ops)
 enum { BY_STRANGER = 0, BY_ITSELF = 1 };
 
 /* Sends what was noted, with its result. Its names stand in the request, which
- * must outlive the call. */
-static __noinline int emit_request(struct request *request, __s32 result, __u32 which, int by)
+ * must outlive the call. Global, so verified by itself. */
+__noinline int emit_request(struct request *request, __s32 result, __u32 which, int by)
 {
   struct scratch *scratch = scratch_of(which);
-  struct snoop_target_stats *stats = stats_of(request->slot);
-  __u32 path_len = request->event.path_len;
-  __u64 text = (__u64)request + sizeof(*request);
-  __u64 kinds = request->kinds;
+  struct snoop_target_stats *stats;
   struct access *access;
+  __u32 path_len;
+  __u64 text;
+  __u64 kinds;
 
+  if (!request)
+    return 0;
+  stats = stats_of(request->slot);
+  path_len = request->event.path_len;
+  text = (__u64)request + sizeof(*request);
+  kinds = request->kinds;
   /* Taken once, by whoever comes first. */
   if (__sync_val_compare_and_swap(&request->taken, 0, 1) != 0)
     return 0;
@@ -90,7 +96,7 @@ static __noinline int emit_request(struct request *request, __s32 result, __u32 
     struct file *file = file_of_fd(bpf_get_current_task_btf(), result);
 
     if (file)
-      kinds |= set_opened(scratch, file, request->open_flags);
+      kinds |= set_opened(which, (__u64)file, request->open_flags);
   }
   barrier_var(path_len); /* 6.1 has lost the bound by now, and the compiler would take the mask away */
   bpf_probe_read_kernel(scratch->data, path_len & (SNOOP_PATH_MAX - 1), (const void *)text);
@@ -269,10 +275,11 @@ static __always_inline bool request_address(struct access *access, struct io_kio
   return true;
 }
 
-/* 6.0 and later, but maybe not for ever: a path stands behind a plain pointer. */
+/* For ever, maybe not: a path stands behind a plain pointer. User space has found
+ * struct io_cmd_data (6.0). */
 static __always_inline bool are_requests_known(void)
 {
-  return bpf_core_type_exists(struct io_cmd_data) && bpf_core_field_exists(struct io_open, filename);
+  return bpf_core_field_exists(struct io_open, filename);
 }
 
 static __always_inline int on_request(struct io_kiocb *req)

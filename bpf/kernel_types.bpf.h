@@ -13,10 +13,6 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct timespec64 {
-  __s64 tv_sec;
-};
-
 struct qstr {
   __u64 hash_len;
   const unsigned char *name;

@@ -14,8 +14,6 @@
 const volatile __u64 cfg_hash_seed[2] = {};
 /* 0: every access makes a record (snoop trace). */
 const volatile __u32 cfg_first_sight_only = 1;
-/* The kernel has bpf_rdonly_cast (6.2). */
-const volatile __u32 cfg_typed_reads = 0;
 /* Index of a version 1 controller in css_set.subsys, whose hierarchy tells the
  * targets apart; -1: cgroup2. And the number of that hierarchy, where cgroup2 is 0
  * (kernel/cgroup/cgroup.c). */
@@ -206,6 +204,9 @@ struct call {
   __u64 args[8]; /* six, and 0 */
   __u32 number;
   __u32 abi;
+  __u64 kinds;
+  __u64 flags; /* of an open or a mount */
+  __u32 op;
 };
 
 struct scratch {

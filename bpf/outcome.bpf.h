@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What arguments and results say of an access, whichever way it was asked for. */
+/* What arguments and results say of an access, whichever way it was asked for. The
+ * functions are global, so that each is verified once and not for every way to it. */
 #ifndef SNOOP_OUTCOME_BPF_H
 #define SNOOP_OUTCOME_BPF_H
 
@@ -14,7 +15,7 @@ static __always_inline bool is_no_access(long ret)
          (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
 }
 
-static __always_inline __u32 outcome_of(long ret)
+__noinline __u32 outcome_of(long ret)
 {
   if (ret >= 0)
     return SNOOP_OUTCOME_OK;
@@ -25,7 +26,7 @@ static __always_inline __u32 outcome_of(long ret)
   return SNOOP_OUTCOME_OTHER;
 }
 
-static __always_inline __u64 kinds_of_flags(__u64 flags)
+__noinline __u64 kinds_of_flags(__u64 flags)
 {
   __u64 kinds;
 
@@ -48,9 +49,14 @@ static __always_inline bool is_nofollow_open(__u64 flags)
   return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
 }
 
-/* The file that an open led to. Returns what it adds to the kinds. */
-static __always_inline __u64 set_opened(struct scratch *scratch, struct file *file, __u64 flags)
+/* The file that an open led to, by its address. Returns what it adds to the kinds. */
+__noinline __u64 set_opened(__u32 which, __u64 address, __u64 flags)
 {
+  struct scratch *scratch = scratch_of(which);
+  struct file *file = (struct file *)address;
+
+  if (!scratch)
+    return 0;
   /* With O_TMPFILE the path is that of the directory. */
   if (flags & O_TMPFILE_ONLY)
     return 0;

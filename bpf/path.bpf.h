@@ -25,15 +25,14 @@ static __always_inline void place_of_file(struct place *place, struct file *file
  * process used (file_user_path in include/linux/fs.h). */
 static __always_inline void place_of_mapped(struct place *place, struct file *file)
 {
-  struct path path;
+  struct backing_file *backing = (struct backing_file *)file;
 
   if (!bpf_core_field_exists(struct backing_file, user_path) || !(READ(file, f_mode) & fmode_backing)) {
     place_of_file(place, file);
     return;
   }
-  bpf_core_read(&path, sizeof(path), &((struct backing_file *)file)->user_path);
-  place->dentry = path.dentry;
-  place->mnt = mount_of(path.mnt);
+  place->dentry = READ(backing, user_path.dentry);
+  place->mnt = mount_of(READ(backing, user_path.mnt));
 }
 
 static __always_inline void place_of_cwd(struct place *place, struct fs_struct *fs)
@@ -103,13 +102,18 @@ static long climb_step(__u32 index, struct climb *climb)
  * of all directories up to the top of the mount namespace, mount points too. The
  * kernel salts each with the parent's address (fs/namei.c: full_name_hash), so a
  * rename at any level shows. No mount's own address is in it: they are used
- * again. 0: too deep to say.
+ * again. 0: too deep to say. Global, so verified by itself.
  */
-static __always_inline __u64 place_identity(const struct place *place)
+__noinline __u64 place_identity(const struct place *place)
 {
-  struct climb climb = {.dentry = place->dentry, .mnt = place->mnt};
-  struct mount *mnt = place->mnt;
+  struct climb climb = {};
+  struct mount *mnt;
 
+  if (!place)
+    return 0;
+  mnt = place->mnt;
+  climb.dentry = place->dentry;
+  climb.mnt = mnt;
   climb.mnt_root = READ(mnt, mnt.mnt_root);
   bpf_loop(IDENTITY_LEVELS, climb_step, &climb, 0);
   return climb.found;

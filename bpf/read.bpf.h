@@ -11,36 +11,45 @@
  * files) is of a type that the verifier knows: plain loads. What was read out of
  * memory (an open file, a dentry) is a number to it. From 6.2 on it can be given
  * its type back and is a load as well, one that a bad address makes 0; before that
- * bpf_probe_read_kernel does the same with a call, some 15 ns each.
+ * bpf_probe_read_kernel does the same with a call, some 15 ns each. There is an
+ * object file for either kind of kernel: to choose at the load would leave the
+ * verifier much to take out.
  */
-extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym __weak;
+#ifdef SNOOP_TYPED_READS
+extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
 
+#define TYPED(pointer) ((typeof(pointer))bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(*(pointer))))
+#define READ(pointer, field)                                                                                           \
+  ({                                                                                                                   \
+    const typeof(pointer) read_from = (pointer);                                                                       \
+    TYPED(read_from)->field;                                                                                           \
+  })
+#else
+#define TYPED(pointer) (pointer)
 #define READ(pointer, field)                                                                                           \
   ({                                                                                                                   \
     const typeof(pointer) read_from = (pointer);                                                                       \
     typeof(read_from->field) read_value;                                                                               \
-    if (cfg_typed_reads)                                                                                               \
-      read_value = ((typeof(pointer))bpf_rdonly_cast(read_from, bpf_core_type_id_kernel(*read_from)))->field;          \
-    else                                                                                                               \
-      bpf_core_read(&read_value, sizeof(read_value), &read_from->field);                                               \
+    bpf_core_read(&read_value, sizeof(read_value), &read_from->field);                                                 \
     read_value;                                                                                                        \
   })
+#endif
 
 /*
- * A pointer that a task holds. The verifier of 6.2 and later searches all types of the
- * kernel by name for each one that is loaded from what it trusts, as it does a task:
- * half of the time that the programs take to load. So the trust is taken away first.
+ * A pointer out of what a program was given. The verifier of 6.2 and later searches all
+ * types of the kernel by name for each one that is loaded from what it trusts, as it does
+ * a task: half of the time that the programs take to load. So the trust is taken away first.
  */
-#define OF_TASK(task, field)                                                                                           \
+#define OF(given, field)                                                                                               \
   ({                                                                                                                   \
-    struct task_struct *of_task = (task);                                                                              \
-    if (cfg_typed_reads)                                                                                               \
-      of_task = (struct task_struct *)bpf_rdonly_cast(of_task, bpf_core_type_id_kernel(struct task_struct));           \
-    of_task->field;                                                                                                    \
+    typeof(given) of_given = (given);                                                                                  \
+    TYPED(of_given)->field;                                                                                            \
   })
+#define OF_TASK(task, field) OF((struct task_struct *)(task), field)
 
-/* A structure of the kernel that begins with a plain number: to read a pointer as
- * one, which the verifier lets be reckoned with. */
-#define READ_NUMBER(address) ((__u64)READ((struct timespec64 *)(address), tv_sec))
+/* To read a pointer as a number, which the verifier lets be reckoned with: as a member
+ * that is one, wherever that stands in its structure. */
+#define READ_NUMBER(address)                                                                                           \
+  ((__u64)READ((struct inode *)((void *)(address)-bpf_core_field_offset(struct inode, i_ino)), i_ino))
 
 #endif

@@ -21,26 +21,40 @@ file(MAKE_DIRECTORY ${SNOOP_SKELETON_DIR})
 set(SNOOP_BPF_FLAGS -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter
   -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -I${CMAKE_CURRENT_SOURCE_DIR}/bpf)
 
+# snoop_bpf_object(x86 OBJECT [DEFINITION...])
 function(snoop_bpf_object arch object)
+  list(TRANSFORM ARGN PREPEND -D OUTPUT_VARIABLE definitions)
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${SNOOP_CLANG} ${SNOOP_BPF_FLAGS} -D__TARGET_ARCH_${arch} -MD -MF ${object}.d -MT ${object}
+    COMMAND ${SNOOP_CLANG} ${SNOOP_BPF_FLAGS} -D__TARGET_ARCH_${arch} ${definitions} -MD -MF ${object}.d -MT ${object}
             -c ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c -o ${object}
     DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c
     DEPFILE ${object}.d
-    COMMENT "Building the BPF object for ${arch}"
+    COMMENT "Building the BPF object for ${arch} ${ARGN}"
     VERBATIM)
 endfunction()
 
-snoop_bpf_object(${SNOOP_BPF_ARCH} ${SNOOP_SKELETON_DIR}/snoop.bpf.o)
-snoop_bpf_object(${SNOOP_BPF_OTHER_ARCH} ${SNOOP_SKELETON_DIR}/snoop.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
-add_custom_command(
-  OUTPUT ${SNOOP_SKELETON_DIR}/snoop.skel.h
-  COMMAND ${SNOOP_BPFTOOL} gen object ${SNOOP_SKELETON_DIR}/snoop.o ${SNOOP_SKELETON_DIR}/snoop.bpf.o
-  COMMAND sh -c "'${SNOOP_BPFTOOL}' gen skeleton snoop.o name snoop_bpf > snoop.skel.h.new && mv snoop.skel.h.new snoop.skel.h"
-  WORKING_DIRECTORY ${SNOOP_SKELETON_DIR}
-  DEPENDS ${SNOOP_SKELETON_DIR}/snoop.bpf.o
-  COMMENT "Generating the skeleton"
-  VERBATIM)
+# snoop_bpf_skeleton(NAME [DEFINITION...]): NAME.skel.h, for this architecture.
+function(snoop_bpf_skeleton name)
+  snoop_bpf_object(${SNOOP_BPF_ARCH} ${SNOOP_SKELETON_DIR}/${name}.bpf.o ${ARGN})
+  add_custom_command(
+    OUTPUT ${SNOOP_SKELETON_DIR}/${name}.skel.h
+    COMMAND ${SNOOP_BPFTOOL} gen object ${name}.o ${name}.bpf.o
+    COMMAND sh -c "'${SNOOP_BPFTOOL}' gen skeleton ${name}.o name ${name} > ${name}.skel.h.new && mv ${name}.skel.h.new ${name}.skel.h"
+    WORKING_DIRECTORY ${SNOOP_SKELETON_DIR}
+    DEPENDS ${SNOOP_SKELETON_DIR}/${name}.bpf.o
+    COMMENT "Generating the skeleton ${name}"
+    VERBATIM)
+endfunction()
+
+# bpf/read.bpf.h tells why there are two.
+snoop_bpf_skeleton(snoop_bpf SNOOP_TYPED_READS)
+snoop_bpf_skeleton(snoop_plain_bpf)
+set(SNOOP_BPF_OTHERS)
+foreach(definition SNOOP_TYPED_READS SNOOP_PLAIN_READS)
+  set(object ${SNOOP_SKELETON_DIR}/${definition}.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
+  snoop_bpf_object(${SNOOP_BPF_OTHER_ARCH} ${object} ${definition})
+  list(APPEND SNOOP_BPF_OTHERS ${object})
+endforeach()
 add_custom_target(snoop_bpf ALL
-  DEPENDS ${SNOOP_SKELETON_DIR}/snoop.skel.h ${SNOOP_SKELETON_DIR}/snoop.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
+  DEPENDS ${SNOOP_SKELETON_DIR}/snoop_bpf.skel.h ${SNOOP_SKELETON_DIR}/snoop_plain_bpf.skel.h ${SNOOP_BPF_OTHERS})

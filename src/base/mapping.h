@@ -23,9 +23,9 @@ class Mapping {
 
   /// In place of what was mapped before. The offset is one of a page. false: errno
   /// tells why, and nothing is mapped.
-  bool map(int fd, size_t size, size_t offset = 0, int protection = PROT_READ) {
+  bool map(int fd, size_t size, size_t offset = 0, int protection = PROT_READ, int kind = MAP_SHARED) {
     reset();
-    void* address = ::mmap(nullptr, size, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
+    void* address = ::mmap(nullptr, size, protection, kind, fd, static_cast<off_t>(offset));
     if (address == MAP_FAILED) {
       return false;
     }

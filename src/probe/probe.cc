@@ -17,8 +17,10 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,7 +28,8 @@
 #include "base/mapping.h"
 #include "base/unique_fd.h"
 #include "probe/rules.h"
-#include "snoop.skel.h"
+#include "snoop_bpf.skel.h"
+#include "snoop_plain_bpf.skel.h"
 
 namespace snoop {
 
@@ -129,8 +132,8 @@ class KernelNames {
       return;
     }
     const auto size = static_cast<size_t>(status.st_size);
-    // Since 6.16; a read gets a page at a time.
-    if (!mapping_.map(file.get(), size) && !read_all(file.get(), size)) {
+    // Since 6.16, and a private one only; a read gets a page at a time.
+    if (!mapping_.map(file.get(), size, 0, PROT_READ, MAP_PRIVATE) && !read_all(file.get(), size)) {
       return;
     }
     const std::string_view all =
@@ -168,6 +171,32 @@ class KernelNames {
   std::string copy_;
   std::string_view names_;
 };
+
+/// The programs as they are read on this kernel (bpf/read.bpf.h).
+snoop_bpf* open_programs(bool typed_reads) {
+  if (typed_reads) {
+    return snoop_bpf__open();
+  }
+  // Programs, maps and variables are found by name; the variables lie where they lie in the other one.
+  static_assert(sizeof(*snoop_bpf::rodata) == sizeof(*snoop_plain_bpf::rodata));
+  static_assert(sizeof(*snoop_bpf::bss) == sizeof(*snoop_plain_bpf::bss));
+  static_assert(sizeof(*snoop_bpf::data) == sizeof(*snoop_plain_bpf::data));
+  auto* skeleton = static_cast<snoop_bpf*>(std::calloc(1, sizeof(snoop_bpf)));
+  if (skeleton == nullptr) {
+    return nullptr;
+  }
+  int error = snoop_bpf__create_skeleton(skeleton);
+  if (error == 0) {
+    skeleton->skeleton->data = snoop_plain_bpf__elf_bytes(&skeleton->skeleton->data_sz);
+    error = bpf_object__open_skeleton(skeleton->skeleton, nullptr);
+  }
+  if (error != 0) {
+    snoop_bpf__destroy(skeleton);
+    errno = -error;
+    return nullptr;
+  }
+  return skeleton;
+}
 
 /// What of io_uring this kernel lets see.
 struct UringSupport {
@@ -251,7 +280,8 @@ Probe::~Probe() = default;
 
 Result<Probe> Probe::load(const ProbeOptions& options) {
   libbpf_set_print(on_libbpf_message);
-  Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(snoop_bpf__open())};
+  std::optional<KernelNames> kernel(std::in_place);
+  Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(open_programs(kernel->has("bpf_rdonly_cast")))};
   if (!probe.skeleton_) {
     return fail(errno, "cannot open the BPF programs");
   }
@@ -270,7 +300,13 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
     return tl::unexpected(chosen.error());
   }
-  probe.choose_programs(options);
+  probe.choose_iterators(options.iterators && kernel->has("bpf_iter__task") && kernel->has("bpf_iter__task_file") &&
+                         kernel->has("bpf_iter__task_vma"));
+  const UringSupport uring = uring_support(*kernel);
+  choose_uring_programs(skeleton, uring);
+  probe.io_uring_sockets_ = uring.sockets;
+  // Before libbpf reads the same: both together would be the most memory of all.
+  kernel.reset();
 
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
@@ -306,17 +342,6 @@ Result<void> Probe::choose_hierarchy(const ProbeOptions& options) {
   skeleton_->rodata->cfg_cgroup_subsys = *index;
   skeleton_->rodata->cfg_hierarchy_id = options.hierarchy_id;
   return {};
-}
-
-void Probe::choose_programs(const ProbeOptions& options) {
-  // Gone again before libbpf reads the same: both together would be the most memory of all.
-  const KernelNames kernel;
-  skeleton_->rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
-  choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
-                   kernel.has("bpf_iter__task_vma"));
-  const UringSupport uring = uring_support(kernel);
-  choose_uring_programs(*skeleton_, uring);
-  io_uring_sockets_ = uring.sockets;
 }
 
 void Probe::choose_iterators(bool use) {

@@ -129,7 +129,6 @@ class Probe {
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
   /// Leaves out what this kernel does not have.
-  void choose_programs(const ProbeOptions& options);
   void choose_iterators(bool use);
   /// What the kernel side has looked up in the map of cgroups: after each change of it.
   void forget_fronts();
