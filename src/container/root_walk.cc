@@ -71,6 +71,8 @@ class Components {
   }
   /// Nothing behind, not even a slash: that asks for a directory, and so follows.
   [[nodiscard]] bool at_end() const { return rest_.empty(); }
+  /// What is behind.
+  [[nodiscard]] std::string_view text() const { return rest_; }
 
  private:
   std::string_view rest_;
@@ -139,18 +141,67 @@ const RootWalker::Directory* RootWalker::directory(const std::string& path) {
   if (parent == nullptr) {
     return nullptr;
   }
+  UniqueFd fd = open_child(*parent, path.substr(above.size() + 1));
+  return fd ? &hold(path, std::move(fd)) : nullptr;
+}
+
+const RootWalker::Directory& RootWalker::hold(const std::string& path, UniqueFd fd) {
   Directory opened;
-  opened.fd = open_child(*parent, path.substr(above.size() + 1));
-  if (!opened.fd) {
-    return nullptr;
-  }
-  opened.magic = magic_(opened.fd.get());
-  opened.mount = mount_of(opened.fd.get());
-  holds_other_mounts_ = holds_other_mounts_ || opened.mount != root_.mount;
+  opened.mount = mount_of(fd.get());
+  const bool is_same_mount = opened.mount != 0 && opened.mount == root_.mount;
+  opened.magic = is_same_mount ? root_.magic : magic_(fd.get());
+  opened.fd = std::move(fd);
+  holds_other_mounts_ = holds_other_mounts_ || !is_same_mount;
   if (directories_.size() >= kMaxDirectories) {
     directories_.clear();
   }
-  return &(directories_[path] = std::move(opened));
+  return directories_[path] = std::move(opened);
+}
+
+/// Opens a directory at once. false, and EAGAIN or ENOENT: it may be that one above
+/// can be had; any other error tells nothing of that.
+bool RootWalker::reach(const std::string& path) {
+  if (directories_.contains(path)) {
+    return true;
+  }
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_CACHED | RESOLVE_NO_SYMLINKS;
+  UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root_.fd.get(), path.c_str() + 1, &how, sizeof(how))));
+  if (!fd) {
+    return false;
+  }
+  hold(path, std::move(fd));
+  return true;
+}
+
+/// Most paths have no link in them, except perhaps as the last component: the kernel
+/// comes to that faster in one call than by one for each component.
+void RootWalker::skip_plain_part(State& state, std::string_view& path) {
+  std::string place = state.at;
+  Components parts(path);
+  for (std::string_view part = parts.next(); !part.empty(); part = parts.next()) {
+    if (part == "..") {
+      return;
+    }
+    place += '/';
+    place += part;
+  }
+  for (place = parent_of(place); place.size() > state.at.size(); place = parent_of(place)) {
+    if (reach(place)) {
+      break;
+    }
+    if (errno != EAGAIN && errno != ENOENT) {
+      return;
+    }
+  }
+  Components rest(path);
+  for (size_t at = state.at.size(); at < place.size();) {
+    at += 1 + rest.next().size();
+  }
+  path = rest.text();
+  state.at = place;
+  state.asked = std::move(place);
 }
 
 void RootWalker::leave_other_mounts() {
@@ -278,6 +329,7 @@ Walk RootWalker::walk(std::string_view base, std::string_view path, bool follow_
     state.asked = state.at;
   }
   state.follow_last = follow_last;
+  skip_plain_part(state, path);
   if (step(state, path, false)) {
     state.walk.end = Walk::End::kFound;
     state.walk.resolved = or_root(state.at);

@@ -78,6 +78,9 @@ class RootWalker {
   /// What is held on other mounts than the root's keeps their owner from unmounting them.
   void leave_other_mounts();
   [[nodiscard]] UniqueFd open_child(const Directory& parent, const std::string& name) const;
+  const Directory& hold(const std::string& path, UniqueFd fd);
+  bool reach(const std::string& path);
+  void skip_plain_part(State& state, std::string_view& path);
   bool step(State& state, std::string_view text, bool is_link_text);
   bool on_component(State& state, const std::string& name, bool follow);
 
