@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Short names for the usual work; CMakePresets.json has the rest.
-.PHONY: help build test test-vm recall bench demo install deps format lint clean
+.PHONY: help build test test-vm test-package test-image recall bench demo install package deps format lint clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -13,7 +13,7 @@ deps: ## Installs what building and testing needs (Debian packages, as root)
 
 build: ## Builds build/release/snoop
 	@scripts/install-deps.sh
-	cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --preset release -DBUILD_TESTING=OFF -DSNOOP_DEBIAN=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build --preset release -j $(JOBS)
 
 test: deps ## Installs, builds with sanitizers, and runs every test that can run here
@@ -47,6 +47,13 @@ demo: build ## Installs, builds, and shows what a small workload uses (as root)
 
 install: build ## Installs below PREFIX (/usr/local), DESTDIR honoured
 	cmake --install build/release --prefix $(PREFIX)
+
+# All is built for its place: a build for another prefix links anew, and no more.
+package: ## Builds the Debian package, below build/release/package
+	@scripts/install-deps.sh
+	cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
+	cmake --build --preset release -j $(JOBS)
+	cd build/release && cpack -G DEB
 
 format: ## Formats all sources
 	git ls-files '*.h' '*.cc' '*.c' | xargs clang-format -i
