@@ -36,6 +36,14 @@ test-vm: ## Builds, and runs kernel tests and recall under Debian's kernels 6.1 
 	cmake --build --preset release -j $(JOBS) --target vm_programs
 	/usr/bin/python3 -B tests/vm/run.py $(VM)
 
+test-package: ## Builds the Debian package, and installs, uses and removes it in a minimal Debian (as root)
+	@scripts/install-deps.sh --test
+	@scripts/install-deps.sh --deploy
+	cmake --preset release -DBUILD_TESTING=ON -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
+	cmake --build --preset release -j $(JOBS) --target snoop installed_files
+	cd build/release && cpack -G DEB
+	ctest --preset release -L package
+
 bench: ## Builds, and measures what snoop costs (as root); BENCH=--quick for less than a minute
 	@scripts/install-deps.sh --bench
 	cmake --preset release -DSNOOP_BENCH=ON
@@ -48,10 +56,9 @@ demo: build ## Installs, builds, and shows what a small workload uses (as root)
 install: build ## Installs below PREFIX (/usr/local), DESTDIR honoured
 	cmake --install build/release --prefix $(PREFIX)
 
-# All is built for its place: a build for another prefix links anew, and no more.
 package: ## Builds the Debian package, below build/release/package
 	@scripts/install-deps.sh
-	cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
+	cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
 	cmake --build --preset release -j $(JOBS)
 	cd build/release && cpack -G DEB
 

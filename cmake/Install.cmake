@@ -16,10 +16,12 @@ install(FILES packaging/completions/_snoop DESTINATION ${CMAKE_INSTALL_DATADIR}/
 install(FILES packaging/completions/snoop.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
 # Compressed, the same bytes each time.
+add_custom_target(installed_files ALL)
 function(install_compressed source name directory)
   set(compressed ${CMAKE_CURRENT_BINARY_DIR}/${name}.gz)
   add_custom_command(OUTPUT ${compressed} COMMAND sh -c [[gzip -9nc "$0" >"$1"]] ${source} ${compressed} DEPENDS ${source} VERBATIM)
-  add_custom_target(compress_${name} ALL DEPENDS ${compressed})
+  add_custom_target(compress_${name} DEPENDS ${compressed})
+  add_dependencies(installed_files compress_${name})
   install(FILES ${compressed} DESTINATION ${directory})
 endfunction()
 install_compressed(${CMAKE_CURRENT_SOURCE_DIR}/docs/snoop.1 snoop.1 ${CMAKE_INSTALL_MANDIR}/man1)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what building (and with --test, --vm or --bench, testing, testing under other kernels or measuring) snoop on Debian 12 needs.
+# Installs what building (and with --test, --vm, --deploy or --bench, testing, testing
+# under other kernels, of package and image, or measuring) snoop on Debian 12 needs.
 # Asks apt only for what is missing, so it is quick where all is there.
 set -eu
 
@@ -15,6 +16,9 @@ if [ "${1:-}" = --test ]; then
 fi
 if [ "${1:-}" = --vm ]; then
   packages="$packages qemu-system-x86 cpio busybox-static xz-utils zstd binutils libc-bin"
+fi
+if [ "${1:-}" = --deploy ]; then
+  packages="$packages dpkg-dev file lintian mmdebstrap systemd python3-seccomp podman runc"
 fi
 if [ "${1:-}" = --bench ]; then
   packages="$packages libbenchmark-dev util-linux mount"
