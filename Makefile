@@ -57,7 +57,7 @@ install: build ## Installs below PREFIX (/usr/local), DESTDIR honoured
 	cmake --install build/release --prefix $(PREFIX)
 
 package: ## Builds the Debian package, below build/release/package
-	@scripts/install-deps.sh
+	@scripts/install-deps.sh --package
 	cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
 	cmake --build --preset release -j $(JOBS)
 	cd build/release && cpack -G DEB
