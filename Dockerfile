@@ -22,9 +22,7 @@
 #
 # The image holds snoop, the libraries that it is linked with, and what says of which Debian packages these are.
 
-# What has /image: this file's stage, or an image that was made elsewhere (tests/image).
-ARG PROGRAM=build
-
+# --build-context build=DIRECTORY puts a directory with an image/ that was made elsewhere in the place of this stage.
 FROM debian:12-slim AS build
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -52,8 +50,6 @@ RUN cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=/usr \
     && DESTDIR=/out cmake --install build/release --strip \
     && scripts/image-root.sh /out /image
 
-FROM ${PROGRAM} AS program
-
 FROM scratch
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="snoop" \
@@ -61,7 +57,7 @@ LABEL org.opencontainers.image.title="snoop" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.base.name="docker.io/library/debian:12-slim" \
       org.opencontainers.image.licenses="Apache-2.0 AND (GPL-2.0-only OR Apache-2.0)"
-COPY --from=program /image/ /
+COPY --from=build /image/ /
 VOLUME /data
 ENTRYPOINT ["/usr/bin/snoop"]
 CMD ["record"]
