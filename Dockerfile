@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Build:  docker build -t snoop .
-# Run:    docker run --rm --cgroupns=host --pid=host \
-#           --cap-drop=ALL --cap-add=BPF --cap-add=PERFMON --cap-add=SYS_PTRACE --cap-add=DAC_OVERRIDE \
-#           -v /sys/fs/cgroup:/sys/fs/cgroup:ro -v "$PWD/report:/data" snoop record --all
+# Build:  docker build -t snoop:0.1.0 .        (podman build, too)
+# Run:    docker run --rm --pid=host --read-only --security-opt=no-new-privileges \
+#           --cap-drop=ALL --cap-add=BPF --cap-add=PERFMON --cap-add=SYS_PTRACE --cap-add=DAC_READ_SEARCH \
+#           -v /sys/fs/cgroup:/sys/fs/cgroup:ro -v "$PWD/report:/data" snoop:0.1.0 record --all
 #
 # What it needs, and what for. Never --privileged.
 #   CAP_BPF, CAP_PERFMON   load and attach the BPF programs
 #   CAP_SYS_PTRACE         with the host's pids (--pid=host): reach the root of other containers, which
 #                          tells symbolic links on the way and where files come from; without both, paths are
 #                          reported as they were asked for
-#   CAP_DAC_OVERRIDE       write to /data and look into those roots, whoever owns them
-#   CAP_SYS_RESOURCE       kernels before 5.11 only, which count BPF maps as locked memory (or: --ulimit memlock=-1)
-#   --cgroupns=host        see other containers' cgroups under the host's names
-#   /sys/fs/cgroup         read: cgroup2, to find the containers
+#   CAP_DAC_READ_SEARCH    look into those roots, whoever owns them
+#   /sys/fs/cgroup         read: the cgroups, to find the containers
 #   /sys/kernel/btf        read: the kernel's types; /sys of any container has it
+#   /data                  write: the report. Root's, or writable for all
 # Docker before 23 and the podman of Debian 12 block bpf() in their seccomp profile whatever the capabilities: add
 # --security-opt seccomp=unconfined.
+#
+# It runs as root: Docker and Kubernetes give added capabilities to no other user's process, but by way of files that have
+# capabilities, which no-new-privileges switches off. Podman does: podman run --user 65532 --cap-add=... works.
+#
+# The image holds snoop, the libraries that it is linked with, and what says of which Debian packages these are.
 
-FROM debian:12 AS build
+# --build-context build=DIRECTORY puts a directory with an image/ that was made elsewhere in the place of this stage.
+FROM debian:12-slim AS build
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         bpftool \
@@ -31,8 +36,6 @@ RUN apt-get update \
         libelf-dev \
         libexpected-dev \
         libfmt-dev \
-        libgmock-dev \
-        libgtest-dev \
         libspdlog-dev \
         llvm \
         ninja-build \
@@ -42,26 +45,19 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cmake --preset release -DBUILD_TESTING=OFF \
+RUN cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=/usr \
     && cmake --build build/release \
-    && DESTDIR=/out cmake --install build/release --prefix /usr/local --strip
+    && DESTDIR=/out cmake --install build/release --strip \
+    && scripts/image-root.sh /out /image
 
-FROM debian:12-slim
+FROM scratch
+ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="snoop" \
       org.opencontainers.image.description="Watches containers with eBPF and reports which files of their images are really used" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.base.name="docker.io/library/debian:12-slim" \
       org.opencontainers.image.licenses="Apache-2.0 AND (GPL-2.0-only OR Apache-2.0)"
-RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libbpf1 \
-        libcap2 \
-        libelf1 \
-        libfmt9 \
-        libspdlog1.10 \
-        libstdc++6 \
-        zlib1g \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build /out/ /
-COPY LICENSE LICENSES/GPL-2.0-only.txt /usr/local/share/doc/snoop/
+COPY --from=build /image/ /
 VOLUME /data
-ENTRYPOINT ["snoop"]
+ENTRYPOINT ["/usr/bin/snoop"]
 CMD ["record"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Short names for the usual work; CMakePresets.json has the rest.
-.PHONY: help build test test-vm recall bench demo install deps format lint clean
+.PHONY: help build test test-vm test-package test-image recall bench demo install package deps format lint clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -13,7 +13,7 @@ deps: ## Installs what building and testing needs (Debian packages, as root)
 
 build: ## Builds build/release/snoop
 	@scripts/install-deps.sh
-	cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --preset release -DBUILD_TESTING=OFF -DSNOOP_DEBIAN=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build --preset release -j $(JOBS)
 
 test: deps ## Installs, builds with sanitizers, and runs every test that can run here
@@ -36,6 +36,21 @@ test-vm: ## Builds, and runs kernel tests and recall under Debian's kernels 6.1 
 	cmake --build --preset release -j $(JOBS) --target vm_programs
 	/usr/bin/python3 -B tests/vm/run.py $(VM)
 
+test-package: ## Builds the Debian package, and installs, uses and removes it in a minimal Debian (as root)
+	@scripts/install-deps.sh --test
+	@scripts/install-deps.sh --deploy
+	cmake --preset release -DBUILD_TESTING=ON -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
+	cmake --build --preset release -j $(JOBS) --target snoop installed_files
+	cd build/release && cpack -G DEB
+	ctest --preset release -L package
+
+test-image: ## Builds the image with podman, and traces another container with it (as root)
+	@scripts/install-deps.sh --test
+	@scripts/install-deps.sh --deploy
+	cmake --preset release -DBUILD_TESTING=ON -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=OFF -DSNOOP_IMAGE=ON
+	cmake --build --preset release -j $(JOBS) --target snoop installed_files
+	ctest --preset release -L image --verbose
+
 bench: ## Builds, and measures what snoop costs (as root); BENCH=--quick for less than a minute
 	@scripts/install-deps.sh --bench
 	cmake --preset release -DSNOOP_BENCH=ON
@@ -47,6 +62,12 @@ demo: build ## Installs, builds, and shows what a small workload uses (as root)
 
 install: build ## Installs below PREFIX (/usr/local), DESTDIR honoured
 	cmake --install build/release --prefix $(PREFIX)
+
+package: ## Builds the Debian package, below build/release/package
+	@scripts/install-deps.sh --package
+	cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
+	cmake --build --preset release -j $(JOBS)
+	cd build/release && cpack -G DEB
 
 format: ## Formats all sources
 	git ls-files '*.h' '*.cc' '*.c' | xargs clang-format -i

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what building (and with --test, --vm or --bench, testing, testing under other kernels or measuring) snoop on Debian 12 needs.
+# Installs what building (and with --test, --vm, --package, --deploy or --bench, testing, under other
+# kernels, packaging, testing package and image, measuring) snoop on Debian 12 needs.
 # Asks apt only for what is missing, so it is quick where all is there.
 set -eu
 
@@ -9,12 +10,18 @@ packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git python3
   libcli11-dev libspdlog-dev libfmt-dev rapidjson-dev libexpected-dev
   libgtest-dev libgmock-dev"
 if [ "${1:-}" = --test ]; then
-  packages="$packages python3-jsonschema strace clang-format clang-tidy shellcheck
+  packages="$packages python3-jsonschema python3-yaml strace clang-format clang-tidy shellcheck
     gcc musl-tools runc findutils tar procps util-linux mount
-    busybox-static sqlite3 openssl perl"
+    busybox-static sqlite3 openssl perl zsh fish man-db"
 fi
 if [ "${1:-}" = --vm ]; then
   packages="$packages qemu-system-x86 cpio busybox-static xz-utils zstd binutils libc-bin"
+fi
+if [ "${1:-}" = --package ] || [ "${1:-}" = --deploy ]; then
+  packages="$packages dpkg-dev file"
+fi
+if [ "${1:-}" = --deploy ]; then
+  packages="$packages lintian mmdebstrap systemd python3-seccomp podman runc conmon python3-yaml"
 fi
 if [ "${1:-}" = --bench ]; then
   packages="$packages libbenchmark-dev util-linux mount"

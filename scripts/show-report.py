@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints a snoop report readably. Usage: show-report.py REPORT [--all]"""
+"""Prints a snoop report readably."""
 import json
+import os
 import sys
 
 MOST_IN_VAIN = 5
@@ -86,15 +87,21 @@ def print_container(container, everything):
 
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--all"]
-    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
-        sys.exit(__doc__)
+    me = os.path.basename(sys.argv[0])
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        usage = f"{__doc__} Usage: {me} REPORT [--all]"
+        if arguments in (["-h"], ["--help"]):
+            print(usage)
+            return
+        print(usage, file=sys.stderr)
+        sys.exit(2)
     try:
         with open(arguments[0], encoding="utf-8") as stream:
             report = json.load(stream)
     except (OSError, ValueError) as error:
-        sys.exit(f"show-report.py: {arguments[0]}: {error}")
+        sys.exit(f"{me}: {arguments[0]}: {error}")
     if report.get("schema_version") != 1:
-        sys.exit(f"show-report.py: {arguments[0]}: not a report of schema version 1")
+        sys.exit(f"{me}: {arguments[0]}: not a report of schema version 1")
     for container in report["containers"]:
         print_container(container, "--all" in sys.argv)
         print()

@@ -181,9 +181,9 @@ Result<void> Targets::add_siblings() {
     return tl::unexpected(own.error());
   }
   if (own->path == "/") {
-    return fail(0, "no target: snoop's own cgroup is the root, so it has no siblings",
-                "name targets with --cgroup, or take --all; a container needs the host's cgroup namespace "
-                "(and /sys/fs/cgroup) to see its siblings");
+    return fail(
+        0, "no target: snoop's own cgroup is the root, so it has no siblings",
+        "name targets with --cgroup, or take --all; a container needs the host's /sys/fs/cgroup to see its siblings");
   }
   const Result<Cgroup> parent = tree_.at(parent_path(own->path));
   if (!parent) {

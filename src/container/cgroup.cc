@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -139,6 +140,23 @@ void visit(const CgroupTree& tree, const Cgroup& cgroup, const std::function<voi
   for (const Cgroup& child : tree.children(cgroup)) {
     visit(tree, child, visitor);
   }
+}
+
+bool holds_this_process(const CgroupTree& tree, const Cgroup& cgroup) {
+  const std::vector<pid_t> pids = tree.processes(cgroup);
+  return std::find(pids.begin(), pids.end(), ::getpid()) != pids.end();
+}
+
+std::optional<Cgroup> find_this_process(const CgroupTree& tree, const Cgroup& top) {
+  if (holds_this_process(tree, top)) {
+    return top;
+  }
+  for (const Cgroup& child : tree.children(top)) {
+    if (std::optional<Cgroup> found = find_this_process(tree, child)) {
+      return found;
+    }
+  }
+  return std::nullopt;
 }
 
 bool is_below(const std::string& path, const std::string& directory) {
@@ -333,7 +351,18 @@ Result<Cgroup> CgroupTree::own() const {
     const auto& controllers = membership.controllers;
     if (controller_.empty() ? membership.hierarchy_id == 0
                             : std::find(controllers.begin(), controllers.end(), controller_) != controllers.end()) {
-      return at(membership.path);
+      Result<Cgroup> named = at(membership.path);
+      if (named && holds_this_process(*this, *named)) {
+        return named;
+      }
+      // In a cgroup namespace of its own, the path is told from that on, and the tree may be mounted from further up:
+      // so it is in a Kubernetes pod that has the node's /sys/fs/cgroup.
+      if (const Result<Cgroup> top = at("/")) {
+        if (std::optional<Cgroup> found = find_this_process(*this, *top)) {
+          return *std::move(found);
+        }
+      }
+      return named;
     }
   }
   return fail(ENOENT, fmt::format("this process is in no cgroup of {}", hierarchy()));

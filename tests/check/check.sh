@@ -24,10 +24,11 @@ case "$1" in
     ;;
   shell)
     need shellcheck
-    { files '*.sh'; echo .ci/run; } | xargs shellcheck
+    { files '*.sh' packaging/completions/snoop.bash 'packaging/debian/p*'; echo .ci/run; } | xargs shellcheck
     ;;
   spdx)
-    missing=$(files '*.h' '*.cc' '*.c' '*.py' '*.sh' '*CMakeLists.txt' '*.cmake' '*.yaml' Makefile Dockerfile .ci/run |
+    missing=$(files '*.h' '*.cc' '*.c' '*.py' '*.sh' '*CMakeLists.txt' '*.cmake' '*.yaml' 'packaging/*' Makefile Dockerfile .ci/run |
+      grep -vE '^packaging/debian/(changelog|conffiles).in$|/copyright$|/lintian-overrides$' |
       xargs grep -L 'SPDX-License-Identifier:' || true)
     [ -z "$missing" ] || { echo "no SPDX line in:"; echo "$missing"; exit 1; }
     ;;

@@ -147,6 +147,41 @@ class Moved(Case):
         self.assertTrue([text for text in report["capture"]["not_seen"] if "pid namespace" in text])
 
 
+class CgroupNamespace(Case):
+    """As in a Kubernetes pod that has the node's /sys/fs/cgroup: /proc/self/cgroup says "/", and the tree is the node's."""
+
+    def record(self, *arguments):
+        """The tree that snoop sees is that of the cgroup `node`."""
+        node = self.cgroup("node")
+        pod = self.cgroup("pod", node)
+        self.own, self.app = self.cgroup("snoop", pod), self.cgroup("app", pod)
+        mount = harness.CGROUP2
+        script = f'mount -t tmpfs none {mount} && mount -t cgroup2 none {mount} && ' \
+                 f'echo 0 >{mount}/pod/snoop/cgroup.procs && exec unshare --cgroup "$0" "$@"'
+        prefix = ["unshare", "--cgroup", "--mount", "sh", "-c", script]
+        if node.popen([*prefix, "true"]).wait() != 0:
+            self.skipTest("no cgroup namespace can be made")
+        return self.recorder(*arguments, popen=lambda argv, **options: node.popen([*prefix, *argv], **options))
+
+    def test_siblings(self):
+        recorder = self.record()
+        [path] = self.make_files(1)
+        self.app.run(["/bin/sh", "-c", f"exec 3<'{os.fsdecode(path)}'"])
+        report = recorder.final_report()
+        self.assertEqual([container["cgroup_path"] for container in report.containers], ["/pod/app"])
+        self.assertIn(path, report.opened())
+
+    def test_all(self):
+        recorder = self.record("--all")
+        [path] = self.make_files(1)
+        # What shares snoop's cgroup is as little looked at as snoop.
+        self.own.run(["/bin/true"])
+        self.app.run(["/bin/sh", "-c", f"exec 3<'{os.fsdecode(path)}'"])
+        report = recorder.final_report()
+        self.assertEqual([container["cgroup_path"] for container in report.containers], ["/pod/app"])
+        self.assertIn(path, report.opened())
+
+
 class MovedWithoutIterators(Moved):
     """The same where the kernel has no iterators over tasks: by /proc."""
 
