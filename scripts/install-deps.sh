@@ -7,6 +7,7 @@ set -eu
 packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git python3
   libbpf-dev libelf-dev libcap-dev zlib1g-dev linux-libc-dev
   libcli11-dev libspdlog-dev libfmt-dev rapidjson-dev libexpected-dev
+  libboost-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev"
 if [ "${1:-}" = --test ]; then
   packages="$packages python3-jsonschema strace clang-format clang-tidy shellcheck

@@ -139,8 +139,7 @@ void Baseline::scan_moved() {
     }
     scanned = probe_.scan_baseline(pids);
   }
-  delay_ =
-      std::max<std::chrono::nanoseconds>(kDelay, kRest * (std::chrono::steady_clock::now() - began));
+  delay_ = std::max<std::chrono::nanoseconds>(kDelay, kRest * (std::chrono::steady_clock::now() - began));
   if (!scanned) {
     spdlog::warn("{}", scanned.error().message());
   }

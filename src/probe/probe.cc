@@ -476,6 +476,8 @@ size_t Probe::traced_cgroups() const {
   return count;
 }
 
+size_t Probe::max_cgroups() const { return bpf_map__max_entries(skeleton_->maps.cgroups); }
+
 int Probe::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
 
 Probe::Drained Probe::drain(const RawHandler& handler) {

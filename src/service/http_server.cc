@@ -78,8 +78,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(EventLoop& loop, Listener 
   if (!timer) {
     return fail(timer.error(), "http");
   }
-  std::unique_ptr<HttpServer> server(
-      new HttpServer(loop, std::move(listener), std::move(handler), std::move(*timer)));
+  std::unique_ptr<HttpServer> server(new HttpServer(loop, std::move(listener), std::move(handler), std::move(*timer)));
   HttpServer* self = server.get();
   if (Result<void> done = loop.watch(self->timer_.fd(), [self] { self->on_timer(); }); !done) {
     return fail(done.error(), "http");

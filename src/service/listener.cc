@@ -134,7 +134,8 @@ Result<Listener> Listener::open_internet(const ListenAddress& address) {
     code = fd ? bind_and_listen(fd.get(), wanted, size) : errno;
   }
   const auto name_of = [&](uint16_t port) {
-    return fmt::format(address.host.find(':') != std::string::npos ? "[{}]:{}" : "{}:{}", address.host, port);
+    const bool brackets = address.host.find(':') != std::string::npos;
+    return fmt::format("{}{}{}:{}", brackets ? "[" : "", address.host, brackets ? "]" : "", port);
   };
   if (code != 0) {
     return failed(code, name_of(address.port),
@@ -195,8 +196,8 @@ bool is_local(int connection) {
   socklen_t peer_size = sizeof(peer);
   socklen_t own_size = sizeof(own);
   // Both: the proxy of a service mesh comes from 127.0.0.6 to the pod's address.
-  return ::getpeername(connection, &peer.any, &peer_size) == 0 &&
-         ::getsockname(connection, &own.any, &own_size) == 0 && is_loopback(peer) && is_loopback(own);
+  return ::getpeername(connection, &peer.any, &peer_size) == 0 && ::getsockname(connection, &own.any, &own_size) == 0 &&
+         is_loopback(peer) && is_loopback(own);
 }
 
 }  // namespace snoop

@@ -36,8 +36,8 @@ struct Description {
 
 constexpr const char* kContainerLabels = "namespace, pod, container";
 
-constexpr Description kBuildInfo = {
-    "snoop_build_info", MetricType::Gauge, "Version of snoop and how it captures; always 1.", "", "version, tier"};
+constexpr Description kBuildInfo = {"snoop_build_info", MetricType::Gauge,
+                                    "Version of snoop and how it captures; always 1.", "", "version, tier"};
 constexpr Description kAccesses = {
     "snoop_accesses_total", MetricType::Counter, "Accesses of all targets, repeats too.",
     "Counted in the kernel. Goes on where the report goes on from that of an earlier run."};
@@ -55,8 +55,7 @@ constexpr Description kNewFiles = {"snoop_new_files_total", MetricType::Counter,
 constexpr Description kLosses = {
     "snoop_losses_total", MetricType::Counter, "Accesses that are not in the report, by cause.",
     "The causes are those of the report's `losses`: docs/report-format.md. `targets_over_limit` counts cgroups, not "
-    "accesses. Goes on where the report goes on from that of an earlier run, but for `undecodable`, `skipped_runs` and "
-    "`targets_over_limit`, which are of this run.",
+    "accesses. Goes on where the report goes on from that of an earlier run.",
     "cause"};
 constexpr Description kContainers = {"snoop_containers", MetricType::Gauge,
                                      "Containers in the report, by whether they are still there.", "", "state"};
@@ -71,16 +70,16 @@ constexpr Description kContainerInfo = {
     "namespace, pod, container, image"};
 constexpr Description kContainerAccesses = {
     "snoop_container_accesses_total", MetricType::Counter, "Accesses of a container, repeats too.",
+    "Of containers that are there; those that have the same labels count together, with those of them that have ended.",
+    kContainerLabels};
+constexpr Description kContainerFiles = {
+    "snoop_container_files", MetricType::Gauge, "Paths in the list of files of a container.",
     "Of containers that are there; those that have the same labels count together.", kContainerLabels};
-constexpr Description kContainerFiles = {"snoop_container_files", MetricType::Gauge,
-                                         "Paths in the list of files of a container.",
-                                         "Of containers that are there; those that have the same labels count together.",
-                                         kContainerLabels};
-constexpr Description kContainerLosses = {
-    "snoop_container_losses_total", MetricType::Counter,
-    "Accesses of a container that are not in the report, by cause.",
-    "Of containers that are there. A cause stands here once it has happened; `snoop_losses_total` has all from the start.",
-    "namespace, pod, container, cause"};
+constexpr Description kContainerLosses = {"snoop_container_losses_total", MetricType::Counter,
+                                          "Accesses of a container that are not in the report, by cause.",
+                                          "As above. A cause stands here once it has happened; "
+                                          "`snoop_losses_total` has all from the start.",
+                                          "namespace, pod, container, cause"};
 constexpr Description kFilesLimit = {"snoop_container_files_limit", MetricType::Gauge,
                                      "Most paths in the list of files of one container (--max-files)."};
 constexpr Description kComplete = {"snoop_report_complete", MetricType::Gauge,
@@ -89,10 +88,9 @@ constexpr Description kReportWrite = {"snoop_report_write_duration_seconds", Met
                                       "How long it took to write the report, and how often that succeeded."};
 constexpr Description kReportErrors = {"snoop_report_write_errors_total", MetricType::Counter,
                                        "Reports that could not be written."};
-constexpr Description kReportTime = {
-    "snoop_report_last_success_timestamp_seconds", MetricType::Gauge,
-    "When the report was last written; 0: not yet.",
-    "`time() - snoop_report_last_success_timestamp_seconds` is its age."};
+constexpr Description kReportTime = {"snoop_report_last_success_timestamp_seconds", MetricType::Gauge,
+                                     "When the report was last written; 0: not yet.",
+                                     "`time() - snoop_report_last_success_timestamp_seconds` is its age."};
 constexpr Description kReportSize = {"snoop_report_size_bytes", MetricType::Gauge, "Size of the last report."};
 constexpr Description kReportInterval = {"snoop_report_interval_seconds", MetricType::Gauge,
                                          "Time from one report to the next (--interval); 0: only at the end."};
@@ -106,22 +104,40 @@ constexpr Description kMapEntries = {
     "`map`: `cgroups` (each that is watched), `targets` (containers that are there). The caches are not "
     "listed: they are full soon, and meant to be.",
     "map"};
-constexpr Description kMapCapacity = {"snoop_map_capacity_entries", MetricType::Gauge,
-                                      "Most entries of the same maps.", "", "map"};
+constexpr Description kMapCapacity = {"snoop_map_capacity_entries", MetricType::Gauge, "Most entries of the same maps.",
+                                      "", "map"};
 constexpr Description kStart = {"process_start_time_seconds", MetricType::Gauge, "When this run of snoop began."};
 constexpr Description kCpu = {"process_cpu_seconds_total", MetricType::Counter,
                               "Processor time of snoop's own process.",
                               "What the kernel side does counts for the processes that it watches."};
 constexpr Description kResident = {"process_resident_memory_bytes", MetricType::Gauge,
-                                   "Resident memory of snoop's process.",
-                                   "The maps of the kernel side are not in it."};
+                                   "Resident memory of snoop's process.", "The maps of the kernel side are not in it."};
 
-constexpr std::array kAll = {&kBuildInfo,         &kAccesses,       &kFirstAccesses,   &kNewFiles,     &kLosses,
-                             &kContainers,        &kContainerInfo,  &kContainerAccesses, &kContainerFiles,
-                             &kContainerLosses,   &kContainersInOther, &kFilesLimit,   &kComplete,     &kReportWrite,
-                             &kReportErrors,      &kReportTime,     &kReportSize,      &kReportInterval,
-                             &kRingSize,          &kRingMost,       &kMapEntries,      &kMapCapacity,  &kStart,
-                             &kCpu,               &kResident};
+constexpr std::array kAll = {&kBuildInfo,
+                             &kAccesses,
+                             &kFirstAccesses,
+                             &kNewFiles,
+                             &kLosses,
+                             &kContainers,
+                             &kContainerInfo,
+                             &kContainerAccesses,
+                             &kContainerFiles,
+                             &kContainerLosses,
+                             &kContainersInOther,
+                             &kFilesLimit,
+                             &kComplete,
+                             &kReportWrite,
+                             &kReportErrors,
+                             &kReportTime,
+                             &kReportSize,
+                             &kReportInterval,
+                             &kRingSize,
+                             &kRingMost,
+                             &kMapEntries,
+                             &kMapCapacity,
+                             &kStart,
+                             &kCpu,
+                             &kResident};
 
 struct Cause {
   const char* name;
@@ -188,53 +204,58 @@ struct Group {
   uint64_t files = 0;
   Losses losses;
   std::set<std::string> images;
+
+  void count(const Container& container) {
+    accesses += container.all_events();
+    losses += container.all_losses();
+  }
 };
 
 /// Namespace, pod, container.
 using GroupName = std::array<std::string, 3>;
 
-Labels labels_of(const GroupName& name) {
-  return {{"namespace", name[0]}, {"pod", name[1]}, {"container", name[2]}};
-}
+Labels labels_of(const GroupName& name) { return {{"namespace", name[0]}, {"pod", name[1]}, {"container", name[2]}}; }
 
 Labels with(Labels labels, const char* name, std::string value) {
   labels.push_back({name, std::move(value)});
   return labels;
 }
 
-bool is_there(const Container& container) { return container.target != 0 && container.ended_at == 0; }
-
-/// One that a report would show.
-bool is_shown(const Container& container) {
-  return !container.only_if_used || container.all_events() != 0 || container.files.size() != 0;
-}
-
 void put_containers(Page& page, const ServiceFigures& figures, const std::vector<Container>& containers,
-                    size_t former) {
+                    const std::vector<Container>& former) {
+  const auto name_of = [&](const Container& container) {
+    return GroupName{figures.namespace_name, figures.pod_name, to_utf8(container.name)};
+  };
   std::map<GroupName, Group> groups;
   uint64_t there = 0;
-  uint64_t ended = former;
+  uint64_t ended = 0;
   uint64_t in_other = 0;
   for (const Container& container : containers) {
-    if (!is_shown(container)) {
-      continue;
-    }
-    if (!is_there(container)) {
-      ended++;
+    if (!container.is_there() || !container.is_reported()) {
       continue;
     }
     there++;
-    GroupName name = {figures.namespace_name, figures.pod_name, to_utf8(container.name)};
+    GroupName name = name_of(container);
     if (groups.size() >= kMaxContainerSeries && !groups.contains(name)) {
       name = {"", "", kOtherContainers};
       in_other++;
+    } else if (!container.image.empty()) {
+      groups[name].images.insert(to_utf8(container.image));
     }
     Group& group = groups[name];
-    group.accesses += container.all_events();
     group.files += container.files.size();
-    group.losses += container.all_losses();
-    if (!container.image.empty() && name[2] != kOtherContainers) {
-      group.images.insert(to_utf8(container.image));
+    group.count(container);
+  }
+  // A counter must not fall because one of several has ended.
+  for (const std::vector<Container>* list : {&containers, &former}) {
+    for (const Container& container : *list) {
+      if (container.is_there() || !container.is_reported()) {
+        continue;
+      }
+      ended++;
+      if (const auto found = groups.find(name_of(container)); found != groups.end()) {
+        found->second.count(container);
+      }
     }
   }
   page.begin(kContainers);
@@ -323,7 +344,7 @@ std::string metrics_page(const ServiceFigures& figures, const std::vector<Contai
       accesses += container.all_events();
       files += container.files.size();
       losses += container.all_losses();
-      there += is_there(container) ? 1 : 0;
+      there += container.is_there() ? 1 : 0;
     }
   }
   Page page;
@@ -338,10 +359,9 @@ std::string metrics_page(const ServiceFigures& figures, const std::vector<Contai
   page.sample(figures.undecodable, {{"cause", "undecodable"}});
   page.sample(figures.skipped_runs, {{"cause", "skipped_runs"}});
   page.sample(figures.targets_over_limit, {{"cause", "targets_over_limit"}});
-  put_containers(page, figures, containers, former.size());
+  put_containers(page, figures, containers, former);
   page.put(kFilesLimit, static_cast<uint64_t>(figures.files_limit));
-  const bool complete =
-      losses.sum() + figures.undecodable + figures.skipped_runs + figures.targets_over_limit == 0;
+  const bool complete = losses.sum() + figures.undecodable + figures.skipped_runs + figures.targets_over_limit == 0;
   page.put(kComplete, complete ? 1.0 : 0.0);
   page.put_summary(kReportWrite, figures.report.done, seconds(figures.report.took));
   page.put(kReportErrors, figures.report.failed);

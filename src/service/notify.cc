@@ -53,8 +53,8 @@ void Notifier::send(const std::string& text) {
   if (to.sun_path[0] == '@') {
     to.sun_path[0] = '\0';  // the abstract namespace
   }
-  [[maybe_unused]] const ssize_t sent = ::sendto(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL,
-                                                 reinterpret_cast<const sockaddr*>(&to), size);
+  [[maybe_unused]] const ssize_t sent =
+      ::sendto(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to), size);
 }
 
 }  // namespace snoop

@@ -49,7 +49,7 @@ def environment(**extra):
     mapped when they are found is not part of what they are told to do."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SNOOP_")}
     kept.pop("PYTHONPATH", None)
-    return {**kept, "LC_ALL": "C.UTF-8", "SNOOP_NO_BASELINE": "1", **extra}
+    return {**kept, "LC_ALL": "C.UTF-8", "SNOOP_NO_BASELINE": "1", "SNOOP_METRICS_ADDR": "off", **extra}
 
 
 # --- cgroups ---
