@@ -25,6 +25,7 @@ RUN apt-get update \
         clang \
         cmake \
         g++ \
+        libboost-dev \
         libbpf-dev \
         libcap-dev \
         libcli11-dev \
@@ -37,6 +38,7 @@ RUN apt-get update \
         llvm \
         ninja-build \
         pkg-config \
+        prometheus-cpp-dev \
         rapidjson-dev \
         zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
@@ -56,6 +58,7 @@ RUN apt-get update \
         libcap2 \
         libelf1 \
         libfmt9 \
+        libprometheus-cpp-core1.0 \
         libspdlog1.10 \
         libstdc++6 \
         zlib1g \

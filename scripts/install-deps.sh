@@ -12,7 +12,7 @@ packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git python3
 if [ "${1:-}" = --test ]; then
   packages="$packages python3-jsonschema strace clang-format clang-tidy shellcheck
     gcc musl-tools runc findutils tar procps util-linux mount
-    busybox-static sqlite3 openssl perl"
+    busybox-static sqlite3 openssl perl prometheus"
 fi
 if [ "${1:-}" = --vm ]; then
   packages="$packages qemu-system-x86 cpio busybox-static xz-utils zstd binutils libc-bin"
