@@ -30,6 +30,7 @@ RUN apt-get update \
         clang \
         cmake \
         g++ \
+        libboost-dev \
         libbpf-dev \
         libcap-dev \
         libcli11-dev \
@@ -40,6 +41,7 @@ RUN apt-get update \
         llvm \
         ninja-build \
         pkg-config \
+        prometheus-cpp-dev \
         rapidjson-dev \
         zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
@@ -55,7 +57,7 @@ ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="snoop" \
       org.opencontainers.image.description="Watches containers with eBPF and reports which files of their images are really used" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.base.name="docker.io/library/debian:12-slim" \
+      org.opencontainers.image.base.name="debian:12-slim" \
       org.opencontainers.image.licenses="Apache-2.0 AND (GPL-2.0-only OR Apache-2.0)"
 COPY --from=build /image/ /
 VOLUME /data

@@ -17,8 +17,14 @@ Result<EventLoop> EventLoop::create() {
 }
 
 Result<void> EventLoop::watch(int fd, Callback callback, bool edge) {
+  return add(fd, EPOLLIN | (edge ? static_cast<uint32_t>(EPOLLET) : 0U), std::move(callback));
+}
+
+Result<void> EventLoop::watch_writable(int fd, Callback callback) { return add(fd, EPOLLOUT, std::move(callback)); }
+
+Result<void> EventLoop::add(int fd, uint32_t events, Callback callback) {
   epoll_event event = {};
-  event.events = EPOLLIN | (edge ? static_cast<uint32_t>(EPOLLET) : 0U);
+  event.events = events;
   event.data.fd = fd;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     return fail(errno, "epoll_ctl");

@@ -23,6 +23,8 @@ class EventLoop {
   /// Calls back whenever `fd` is readable; `edge`: once for each wake-up. The
   /// loop does not own `fd`.
   [[nodiscard]] Result<void> watch(int fd, Callback callback, bool edge = false);
+  /// Calls back whenever something can be written to `fd`.
+  [[nodiscard]] Result<void> watch_writable(int fd, Callback callback);
   void unwatch(int fd);
 
   /// Runs until stop(), callbacks one at a time.
@@ -31,6 +33,7 @@ class EventLoop {
 
  private:
   explicit EventLoop(UniqueFd epoll) : epoll_(std::move(epoll)) {}
+  [[nodiscard]] Result<void> add(int fd, uint32_t events, Callback callback);
 
   UniqueFd epoll_;
   std::map<int, std::shared_ptr<Callback>> callbacks_;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cli/repeat_filter.h"
 #include "cli/session.h"
 
 namespace snoop {
@@ -44,7 +45,8 @@ class JsonFormatter final : public spdlog::formatter {
 }  // namespace
 
 void set_up_logging(const Options& options) {
-  auto logger = std::make_shared<spdlog::logger>("snoop", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+  auto logger = std::make_shared<spdlog::logger>(
+      "snoop", std::make_shared<RepeatFilter>(std::make_shared<spdlog::sinks::stderr_color_sink_st>()));
   if (options.log_format == "json") {
     logger->set_formatter(std::make_unique<JsonFormatter>());
   } else {

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "probe/probe.h"
+#include "service/listener.h"
 #include "version.h"
 
 namespace snoop {
@@ -167,6 +168,26 @@ void add_report_options(CLI::App& app, Options& options, const std::string& defa
       ->group("Report");
 }
 
+void add_service_options(CLI::App& app, Options& options, const std::string& default_addr) {
+  options.metrics_addr = default_addr;
+  const auto store_addr = [&options](const std::string& text) {
+    if (const Result<ListenAddress> address = parse_listen_address(text); !address) {
+      throw CLI::ValidationError("--metrics-addr", address.error().what);
+    }
+    options.metrics_addr = text;
+    options.metrics_addr_given = true;
+  };
+  app.add_option_function<std::string>(
+         "--metrics-addr", store_addr,
+         "Serve /metrics, /healthz, /readyz, and to this machine /report and /containers, by HTTP at\n"
+         "this address: ADDRESS:PORT, :PORT for all addresses, unix:/PATH, or off [" +
+             default_addr + "]")
+      ->type_name("ADDR")
+      ->group("Service");
+  app.add_flag("--expose-report", options.expose_report, "Serve /report and /containers to other machines, too")
+      ->group("Service");
+}
+
 /// Whether the option is among the arguments: "--name" or "--name=...".
 bool is_given(const std::vector<std::string>& arguments, const std::string& name) {
   const std::string flag = "--" + name;
@@ -282,6 +303,7 @@ struct CommandLine {
     add_duration(*run, "--grace", run_options.grace, std::chrono::milliseconds(0),
                  "How long what the command leaves running may go on", "5s");
     add_capture_options(*run, run_options);
+    add_service_options(*run, run_options, "off");
     add_log_options(*run, run_options);
     run->footer(
         std::string("The command stands behind '--': snoop run [OPTIONS] -- COMMAND [ARGUMENTS...]\n"
@@ -312,6 +334,7 @@ struct CommandLine {
         ->add_flag_callback(
             "--no-iterators", [&record_options] { record_options.iterators = false; }, "For tests: baseline by /proc")
         ->group("");
+    add_service_options(*record, record_options, ":9090");
     add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"

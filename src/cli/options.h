@@ -58,6 +58,14 @@ struct Options {
   std::map<std::string, std::string> labels;
   std::string container_name;
 
+  // Service.
+  /// Where HTTP is served; as parse_listen_address() reads it.
+  std::string metrics_addr = "off";
+  /// Asked for, and no default: then it must be had.
+  bool metrics_addr_given = false;
+  /// /report and /containers for other machines, too.
+  bool expose_report = false;
+
   // run
   std::vector<std::string> run_command;
   std::chrono::milliseconds grace{5'000};

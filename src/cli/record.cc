@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cli/commands.h"
+#include "cli/service.h"
 #include "cli/session.h"
 #include "cli/signals.h"
 #include "pipeline/completeness.h"
@@ -27,6 +28,7 @@ Result<int> record(const Options& options) {
     return tl::unexpected(timer.error());
   }
   std::unique_ptr<Session> session;
+  std::unique_ptr<Service> service;
 
   const auto summary = [&] {
     return session->summary() + "; " + completeness_text(session->recorder().containers(), wall_now());
@@ -36,8 +38,11 @@ Result<int> record(const Options& options) {
     if (!written) {
       log_error(written.error());
       spdlog::warn("an earlier report there stays as it is; trying again");
+      service->tell(written.error().message());
     } else {
-      spdlog::debug("report written: {}", summary());
+      const std::string text = summary();
+      spdlog::debug("report written: {}", text);
+      service->tell(text);
     }
     timer->start(written ? options.interval : std::min(options.interval, kRetry));
   };
@@ -56,6 +61,11 @@ Result<int> record(const Options& options) {
     return tl::unexpected(signals.error());
   }
 
+  Result<std::unique_ptr<Service>> opened = Service::open(options, *loop);
+  if (!opened) {
+    return tl::unexpected(opened.error());
+  }
+  service = std::move(*opened);
   // Before capture: nothing is taken in meanwhile.
   Result<std::optional<ReportContents>> former = take_up_report(options);
   if (!former) {
@@ -88,9 +98,11 @@ Result<int> record(const Options& options) {
     return tl::unexpected(watched.error());
   }
   report_now();
+  service->begin(*session);
   if (Result<void> ran = loop->run(); !ran) {
     log_error(ran.error());
   }
+  service->end();
   session->finish();
   spdlog::info("{}", summary());
   if (Result<void> written = session->write_final_report(); !written) {

@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/service.h"
 #include "cli/session.h"
 #include "cli/signals.h"
 #include "output/atomic_file.h"
@@ -243,6 +244,10 @@ Result<int> Run::run() {
     return tl::unexpected(started.error());
   }
   Session& session = **started;
+  Result<std::unique_ptr<Service>> service = Service::open(options_, loop_);
+  if (!service) {
+    return tl::unexpected(service.error());
+  }
   // Better now than when the command has run for an hour.
   if (options_.report != "-") {
     if (Result<void> possible = can_write(options_.report); !possible) {
@@ -281,10 +286,12 @@ Result<int> Run::run() {
     return tl::unexpected(watched.error());
   }
   poll->start(std::chrono::milliseconds(10), std::chrono::milliseconds(20));
+  (*service)->begin(session);
   if (Result<void> ran = loop_.run(); !ran) {
     return tl::unexpected(ran.error());
   }
 
+  (*service)->end();
   session.finish();
   const Result<void> written = session.write_final_report();
   if (!written) {

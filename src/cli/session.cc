@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/session.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
+#include <ctime>
 #include <utility>
 
 #include "base/text.h"
@@ -14,6 +18,28 @@
 #include "version.h"
 
 namespace snoop {
+
+namespace {
+
+/// How accesses are seen.
+constexpr const char* kTier = "tracepoint";
+
+std::chrono::nanoseconds cpu_time() {
+  timespec used = {};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+uint64_t resident_bytes(int statm) {
+  std::array<char, 128> text = {};
+  unsigned long pages = 0;
+  if (::pread(statm, text.data(), text.size() - 1, 0) <= 0 || std::sscanf(text.data(), "%*u %lu", &pages) != 1) {
+    return 0;
+  }
+  return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
 
 Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access)
     : options_(options),
@@ -35,6 +61,7 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
                       read_stats(container);
                     }}),
       baseline_(tree_, probe_, recorder_),
+      statm_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       started_at_(wall_now()) {
   if (!probe_.sees_io_uring()) {
     not_seen_.emplace_back("io_uring requests");
@@ -115,6 +142,7 @@ void Session::add_baseline() {
 }
 
 void Session::on_bytes(std::span<const std::byte> bytes) {
+  round_bytes_ += bytes.size();
   const std::optional<Record> record = decode(bytes);
   if (!record) {
     undecodable_++;
@@ -149,6 +177,7 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
 }
 
 void Session::on_access(const Record& record) {
+  record_counts_.add(record.event.seen);
   const auto wanted = [&](std::string_view path) { return !is_excluded(path, options_.exclude); };
   const std::optional<Resolver::Resolved> resolved = resolver_.resolve(record, wanted);
   if (!resolved) {
@@ -212,6 +241,7 @@ void Session::on_file(const Record& record) {
 /// is lost; what of it is still open or mapped can be had.
 void Session::on_round() {
   resolver_.begin_batch();
+  most_round_bytes_ = std::max(most_round_bytes_, std::exchange(round_bytes_, 0));
   if (on_access_) {
     return;
   }
@@ -305,7 +335,7 @@ ReportHeader Session::header(bool final) {
   ReportHeader header;
   header.snoop_version = kVersion;
   name_host(header);
-  header.tier = "tracepoint";
+  header.tier = kTier;
   header.hierarchy = tree_.hierarchy();
   header.not_seen = not_seen_;
   header.only_image = options_.only_image;
@@ -336,18 +366,69 @@ Result<void> Session::write_report(bool final) {
   reader_->drain();
   collect_stats();
   collect_uses();
-  const ReportHeader report_header = header(final);
   if (options_.report == "-") {
     if (!final) {
       return {};
     }
-    put_report(stdout, report_header);
+    put_report(stdout, header(final));
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       return fail(errno, "cannot write the report to stdout");
     }
     return {};
   }
-  return write_atomically(options_.report, [&](std::FILE* stream) { put_report(stream, report_header); });
+  return put_report_file(final);
+}
+
+Result<void> Session::put_report_file(bool final) {
+  const auto began = std::chrono::steady_clock::now();
+  UniqueFd file;
+  const Result<void> written = write_atomically(options_.report, [&](std::FILE* stream) {
+    put_report(stream, header(final));
+    file = UniqueFd(::fcntl(::fileno(stream), F_DUPFD_CLOEXEC, 0));
+  });
+  if (!written) {
+    report_writes_.failed++;
+    return written;
+  }
+  report_writes_.done++;
+  report_writes_.took += std::chrono::steady_clock::now() - began;
+  report_writes_.last_success = wall_now();
+  struct stat info = {};
+  report_writes_.size_bytes = ::fstat(file.get(), &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+  last_report_ = std::move(file);
+  return {};
+}
+
+std::string Session::metrics() {
+  note_ring_losses();
+  for (Container& container : recorder_.containers()) {
+    if (container.ended_at == 0) {
+      read_stats(container);
+    }
+  }
+  ServiceFigures figures;
+  figures.version = kVersion;
+  figures.tier = kTier;
+  figures.started_at = started_at_;
+  figures.pod_name = options_.pod_name;
+  figures.namespace_name = options_.namespace_name;
+  figures.records = record_counts_;
+  figures.report = report_writes_;
+  figures.interval = options_.command == Command::kRecord ? options_.interval : std::chrono::milliseconds(0);
+  figures.undecodable = undecodable_ + (former_ ? former_->header.undecodable : 0);
+  figures.skipped_runs = probe_.skipped_runs() + (former_ ? former_->header.skipped_runs : 0);
+  figures.targets_over_limit =
+      probe_.global_stats().targets_over_limit + (former_ ? former_->header.targets_over_limit : 0);
+  figures.ring_size_bytes = options_.ring_size_bytes;
+  figures.ring_most_bytes = most_round_bytes_;
+  figures.cgroups = probe_.traced_cgroups();
+  figures.cgroups_limit = probe_.max_cgroups();
+  figures.targets_limit = Probe::max_targets();
+  figures.files_limit = options_.max_files;
+  figures.cpu_time = cpu_time();
+  figures.resident_bytes = resident_bytes(statm_.get());
+  const std::vector<Container> none;
+  return metrics_page(figures, recorder_.containers(), former_ ? former_->containers : none);
 }
 
 Result<void> Session::write_final_report() {

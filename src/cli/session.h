@@ -23,6 +23,7 @@
 #include "pipeline/use_counts.h"
 #include "probe/probe.h"
 #include "probe/ring_reader.h"
+#include "service/metrics.h"
 
 namespace snoop {
 
@@ -66,6 +67,12 @@ class Session {
   /// One line: how much was seen, how much lost.
   [[nodiscard]] std::string summary();
 
+  /// What /metrics shows, as it is now.
+  [[nodiscard]] std::string metrics();
+  /// The report that was written last, open for reading whatever has become of its
+  /// name; -1: none yet, or it goes to stdout.
+  [[nodiscard]] int last_report() const { return last_report_.get(); }
+
   [[nodiscard]] const CgroupTree& tree() const { return tree_; }
   [[nodiscard]] Recorder& recorder() { return recorder_; }
 
@@ -85,6 +92,7 @@ class Session {
   void collect_stats();
   void read_stats(Container& container);
   [[nodiscard]] ReportHeader header(bool final);
+  [[nodiscard]] Result<void> put_report_file(bool final);
   void put_report(std::FILE* stream, const ReportHeader& report_header);
 
   const Options& options_;
@@ -98,6 +106,14 @@ class Session {
   Baseline baseline_;
   std::unique_ptr<RingReader> reader_;
   uint64_t undecodable_ = 0;
+  RecordCounts record_counts_;
+  ReportWrites report_writes_;
+  UniqueFd last_report_;
+  /// Bytes of the records of a round: of this one, and most so far.
+  uint64_t round_bytes_ = 0;
+  uint64_t most_round_bytes_ = 0;
+  /// Held, so that it can be read whatever is given up after the start.
+  UniqueFd statm_;
   /// Of the kernel side, when last looked at, and when that was.
   uint64_t ring_losses_ = 0;
   WallTime last_round_ = 0;

@@ -298,7 +298,7 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   Losses losses;
   uint64_t total_events = 0;
   const auto take = [&](const Container& container) {
-    if (container.only_if_used && container.all_events() == 0 && container.files.size() == 0) {
+    if (!container.is_reported()) {
       return;
     }
     sorted.push_back(&container);

@@ -90,6 +90,8 @@ struct Container {
   Discovery discovery;
   AccessStore files;
 
+  [[nodiscard]] bool is_there() const { return target != 0 && ended_at == 0; }
+  [[nodiscard]] bool is_reported() const { return !only_if_used || all_events() != 0 || files.size() != 0; }
   [[nodiscard]] uint64_t all_events() const { return earlier_events + total_events; }
   [[nodiscard]] Losses all_losses() const;
   /// The intervals as they are at this time, each ended.

@@ -496,6 +496,8 @@ size_t Probe::traced_cgroups() const {
   return count;
 }
 
+size_t Probe::max_cgroups() const { return bpf_map__max_entries(skeleton_->maps.cgroups); }
+
 int Probe::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
 
 void Probe::ask_for_wakeup() { __atomic_store_n(&skeleton_->bss->reader_waits, 1, __ATOMIC_SEQ_CST); }

@@ -58,6 +58,7 @@ class Probe {
   [[nodiscard]] bool has_cgroup(uint64_t cgroup_id) const;
   /// How many cgroups have an entry now.
   [[nodiscard]] size_t traced_cgroups() const;
+  [[nodiscard]] size_t max_cgroups() const;
   /// Whether scan_baseline() can be used.
   [[nodiscard]] bool has_iterators() const { return has_iterators_; }
   /// Sends a record for each file that a process of a target has open or mapped

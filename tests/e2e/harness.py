@@ -45,11 +45,11 @@ def wait_for(condition, what, deadline=DEADLINE):
 
 
 def environment(**extra):
-    """The environment of the tests, in English, and with one setting for snoop: what the workers (Python) have open and
-    mapped when they are found is not part of what they are told to do."""
+    """The environment of the tests, in English, and with two settings for snoop: what the workers (Python) have open and
+    mapped when they are found is not part of what they are told to do, and several snoops run at a time."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SNOOP_")}
     kept.pop("PYTHONPATH", None)
-    return {**kept, "LC_ALL": "C.UTF-8", "SNOOP_NO_BASELINE": "1", **extra}
+    return {**kept, "LC_ALL": "C.UTF-8", "SNOOP_NO_BASELINE": "1", "SNOOP_METRICS_ADDR": "off", **extra}
 
 
 # --- cgroups ---
