@@ -382,7 +382,7 @@ Result<void> Session::write_report(bool final) {
 Result<void> Session::put_report_file(bool final) {
   const auto began = std::chrono::steady_clock::now();
   UniqueFd file;
-  const Result<void> written = write_atomically(options_.report, [&](std::FILE* stream) {
+  Result<void> written = write_atomically(options_.report, [&](std::FILE* stream) {
     put_report(stream, header(final));
     file = UniqueFd(::fcntl(::fileno(stream), F_DUPFD_CLOEXEC, 0));
   });
