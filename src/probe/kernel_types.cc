@@ -188,7 +188,7 @@ std::string KernelTypes::excerpt(const btf* local) const {
   // Without a name, it may hold what is wanted.
   wanted_members.insert("");
 
-  // Those, and what they consist of. A pointer is as good as any other.
+  // Those, and what they consist of; not what they point to.
   std::vector<uint32_t> open;
   for (uint32_t id = 1; id < types_.size(); id++) {
     if (btf_is_composite(types_[id]) && wanted.contains(name_at(types_[id]->name_off))) {
@@ -200,7 +200,7 @@ std::string KernelTypes::excerpt(const btf* local) const {
   while (!open.empty()) {
     const uint32_t id = open.back();
     open.pop_back();
-    if (id == 0 || id >= types_.size() || chosen[id] || btf_is_ptr(types_[id])) {
+    if (id == 0 || id >= types_.size() || chosen[id] || btf_is_ptr(types_[id]) || btf_is_func_proto(types_[id])) {
       continue;
     }
     const btf_type* type = types_[id];
@@ -224,11 +224,22 @@ std::string KernelTypes::excerpt(const btf* local) const {
     return {};
   }
 
+  // Stands for all others; a pointer is as good as any other.
   BtfBuilder builder;
   btf_type pointer = {};
   pointer.info = BTF_KIND_PTR << 24U;
-  for (uint32_t id = 1; id <= last; id++) {
-    if (!chosen[id]) {
+  const uint32_t any_pointer = last + 1;
+  const auto here = [&](uint32_t id) -> uint32_t {
+    if (id == 0 || id >= types_.size()) {
+      return 0;
+    }
+    if (chosen[id]) {
+      return id;
+    }
+    return btf_is_ptr(types_[id]) ? any_pointer : 0;
+  };
+  for (uint32_t id = 1; id <= any_pointer; id++) {
+    if (id == any_pointer || !chosen[id]) {
       builder.add(pointer);
       continue;
     }
@@ -237,17 +248,25 @@ std::string KernelTypes::excerpt(const btf* local) const {
     head.name_off = builder.add_name(name_at(type->name_off));
     if (btf_is_any_enum(type)) {
       head.info &= ~0xffffU;  // nobody asks for its values
+    } else if (btf_is_mod(type) || btf_is_typedef(type)) {
+      head.type = here(type->type);
     }
     builder.add(head);
-    if (!btf_is_composite(type)) {
+    if (btf_is_array(type)) {
+      struct btf_array array = *btf_array(type);
+      array.type = here(array.type);
+      builder.add(array);
+    } else if (btf_is_composite(type)) {
+      for (uint32_t i = 0; i < btf_vlen(type); i++) {
+        btf_member member = btf_members(type)[i];
+        const std::string_view name = name_at(member.name_off);
+        const bool is_wanted = wanted_members.contains(name);
+        member.name_off = builder.add_name(is_wanted ? name : std::string_view());
+        member.type = is_wanted ? here(member.type) : 0;
+        builder.add(member);
+      }
+    } else {
       builder.add(type + 1, size_of_rest(&head).value_or(0));
-      continue;
-    }
-    for (uint32_t i = 0; i < btf_vlen(type); i++) {
-      btf_member member = btf_members(type)[i];
-      const std::string_view name = name_at(member.name_off);
-      member.name_off = builder.add_name(wanted_members.contains(name) ? name : std::string_view());
-      builder.add(member);
     }
   }
   return builder.build();
