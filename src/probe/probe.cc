@@ -2,13 +2,12 @@
 #include "probe/probe.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +26,7 @@
 
 #include "base/mapping.h"
 #include "base/unique_fd.h"
+#include "probe/kernel_types.h"
 #include "probe/rules.h"
 #include "snoop_bpf.skel.h"
 #include "snoop_plain_bpf.skel.h"
@@ -121,61 +121,10 @@ bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
   return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0;
 }
 
-/// The names in the kernel's description of its types. To look one up is much faster
-/// than to have libbpf take the whole description apart.
-class KernelNames {
- public:
-  KernelNames() {
-    const UniqueFd file(::open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC));
-    struct stat status = {};
-    if (!file || ::fstat(file.get(), &status) != 0) {
-      return;
-    }
-    const auto size = static_cast<size_t>(status.st_size);
-    // Since 6.16, and a private one only; a read gets a page at a time.
-    if (!mapping_.map(file.get(), size, 0, PROT_READ, MAP_PRIVATE) && !read_all(file.get(), size)) {
-      return;
-    }
-    const std::string_view all =
-        mapping_.as<char>().empty() ? std::string_view(copy_) : std::string_view(mapping_.as<char>().data(), size);
-    btf_header header = {};
-    if (size < sizeof(header)) {
-      return;
-    }
-    std::memcpy(&header, all.data(), sizeof(header));
-    if (header.magic == BTF_MAGIC && size - header.hdr_len >= header.str_off) {
-      names_ = all.substr(header.hdr_len + header.str_off, header.str_len);
-    }
-  }
-  [[nodiscard]] bool has(std::string_view name) const {
-    const std::string whole = fmt::format("{0}{1}{0}", '\0', name);
-    return ::memmem(names_.data(), names_.size(), whole.data(), whole.size()) != nullptr;
-  }
-  [[nodiscard]] bool has_tracepoint(std::string_view name) const { return has(fmt::format("btf_trace_{}", name)); }
-
- private:
-  bool read_all(int file, size_t size) {
-    copy_.resize(size);
-    size_t have = 0;
-    while (have < size) {
-      const ssize_t got = ::read(file, copy_.data() + have, size - have);
-      if (got <= 0) {
-        return false;
-      }
-      have += static_cast<size_t>(got);
-    }
-    return true;
-  }
-
-  Mapping mapping_;
-  std::string copy_;
-  std::string_view names_;
-};
-
-/// The programs as they are read on this kernel (bpf/read.bpf.h).
-snoop_bpf* open_programs(bool typed_reads) {
+/// With the object file for this kind of kernel (bpf/read.bpf.h).
+snoop_bpf* open_skeleton(bool typed_reads, const bpf_object_open_opts* options) {
   if (typed_reads) {
-    return snoop_bpf__open();
+    return snoop_bpf__open_opts(options);
   }
   // Programs, maps and variables are found by name; the variables lie where they lie in the other one.
   static_assert(sizeof(*snoop_bpf::rodata) == sizeof(*snoop_plain_bpf::rodata));
@@ -188,7 +137,7 @@ snoop_bpf* open_programs(bool typed_reads) {
   int error = snoop_bpf__create_skeleton(skeleton);
   if (error == 0) {
     skeleton->skeleton->data = snoop_plain_bpf__elf_bytes(&skeleton->skeleton->data_sz);
-    error = bpf_object__open_skeleton(skeleton->skeleton, nullptr);
+    error = bpf_object__open_skeleton(skeleton->skeleton, options);
   }
   if (error != 0) {
     snoop_bpf__destroy(skeleton);
@@ -198,6 +147,27 @@ snoop_bpf* open_programs(bool typed_reads) {
   return skeleton;
 }
 
+/// The programs, to be loaded while `excerpt` is open. For each type that they use,
+/// libbpf goes through all types of the kernel, and those of its modules if there is
+/// none: so it gets a description with no more than these.
+snoop_bpf* open_programs(const KernelTypes& kernel, const UniqueFd& excerpt) {
+  const bool typed_reads = kernel.has("bpf_rdonly_cast");
+  const std::string path = fmt::format("/proc/self/fd/{}", excerpt.get());
+  bpf_object_open_opts options = {};
+  options.sz = sizeof(options);
+  options.btf_custom_path = path.c_str();
+  snoop_bpf* skeleton = open_skeleton(typed_reads, &options);
+  if (skeleton == nullptr) {
+    return nullptr;
+  }
+  const std::string types = kernel.excerpt(bpf_object__btf(skeleton->obj));
+  if (!types.empty() && ::write(excerpt.get(), types.data(), types.size()) == static_cast<ssize_t>(types.size())) {
+    return skeleton;
+  }
+  snoop_bpf__destroy(skeleton);
+  return open_skeleton(typed_reads, nullptr);
+}
+
 /// What of io_uring this kernel lets see.
 struct UringSupport {
   bool submit_req = false;
@@ -205,7 +175,7 @@ struct UringSupport {
   bool sockets = false;
 };
 
-UringSupport uring_support(const KernelNames& kernel) {
+UringSupport uring_support(const KernelTypes& kernel) {
   UringSupport support;
   // Requests have the form that bpf/hook_uring.bpf.h knows since 6.0; learn_self looks closer.
   if (!kernel.has("io_cmd_data") || !kernel.has_tracepoint("io_uring_complete") ||
@@ -251,22 +221,13 @@ void read_in_parts(const bpf_map* map, size_t count, const OnPart& on_part) {
 }
 
 /// Index of a version 1 controller in the kernel's css_set.subsys.
-Result<int> controller_index(const std::string& controller) {
-  const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), &btf__free);
-  const int id = types ? btf__find_by_name_kind(types.get(), "cgroup_subsys_id", BTF_KIND_ENUM) : -1;
-  if (id < 0) {
-    return fail(ENOENT, "this kernel does not describe its cgroup controllers");
-  }
+Result<int> controller_index(const KernelTypes& kernel, const std::string& controller) {
   // Its name in version 1 is another one (kernel/cgroup: legacy_name).
-  const std::string wanted = (controller == "blkio" ? "io" : controller) + "_cgrp_id";
-  const btf_type* type = btf__type_by_id(types.get(), static_cast<__u32>(id));
-  const struct btf_enum* values = btf_enum(type);
-  for (int i = 0; i < btf_vlen(type); i++) {
-    if (wanted == btf__name_by_offset(types.get(), values[i].name_off)) {
-      return values[i].val;
-    }
+  const std::string name = (controller == "blkio" ? "io" : controller) + "_cgrp_id";
+  if (const std::optional<int32_t> index = kernel.enumerator("cgroup_subsys_id", name)) {
+    return *index;
   }
-  return fail(ENOENT, fmt::format("this kernel has no cgroup controller {}", controller));
+  return fail(ENOENT, fmt::format("this kernel does not describe a cgroup controller {}", controller));
 }
 
 }  // namespace
@@ -280,8 +241,9 @@ Probe::~Probe() = default;
 
 Result<Probe> Probe::load(const ProbeOptions& options) {
   libbpf_set_print(on_libbpf_message);
-  std::optional<KernelNames> kernel(std::in_place);
-  Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(open_programs(kernel->has("bpf_rdonly_cast")))};
+  std::optional<KernelTypes> kernel(std::in_place);
+  const UniqueFd excerpt(::memfd_create("kernel-types", MFD_CLOEXEC));
+  Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(open_programs(*kernel, excerpt))};
   if (!probe.skeleton_) {
     return fail(errno, "cannot open the BPF programs");
   }
@@ -297,7 +259,7 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
   bpf_map__set_max_entries(skeleton.maps.free_targets, max_free_targets());
   bpf_map__set_max_entries(skeleton.maps.recents, static_cast<__u32>(libbpf_num_possible_cpus()));
-  if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
+  if (Result<void> chosen = probe.choose_hierarchy(options, *kernel); !chosen) {
     return tl::unexpected(chosen.error());
   }
   probe.choose_iterators(options.iterators && kernel->has("bpf_iter__task") && kernel->has("bpf_iter__task_file") &&
@@ -331,11 +293,11 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   return probe;
 }
 
-Result<void> Probe::choose_hierarchy(const ProbeOptions& options) {
+Result<void> Probe::choose_hierarchy(const ProbeOptions& options, const KernelTypes& kernel) {
   if (options.cgroup_controller.empty()) {
     return {};
   }
-  const Result<int> index = controller_index(options.cgroup_controller);
+  const Result<int> index = controller_index(kernel, options.cgroup_controller);
   if (!index) {
     return tl::unexpected(index.error());
   }

@@ -19,6 +19,8 @@ struct snoop_bpf;
 
 namespace snoop {
 
+class KernelTypes;
+
 struct ProbeOptions {
   /// Size of the ring buffer in bytes: a power of two, a page or more.
   uint64_t ring_size_bytes = 16ULL << 20;
@@ -128,7 +130,7 @@ class Probe {
   };
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
-  [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
+  [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options, const KernelTypes& kernel);
   /// Leaves out what this kernel does not have.
   void choose_iterators(bool use);
   /// What the kernel side has looked up in the map of cgroups: after each change of it.
