@@ -21,26 +21,30 @@ file(MAKE_DIRECTORY ${SNOOP_SKELETON_DIR})
 set(SNOOP_BPF_FLAGS -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter
   -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -I${CMAKE_CURRENT_SOURCE_DIR}/bpf)
 
-function(snoop_bpf_object arch object)
+function(snoop_bpf_object name arch object)
   add_custom_command(
     OUTPUT ${object}
     COMMAND ${SNOOP_CLANG} ${SNOOP_BPF_FLAGS} -D__TARGET_ARCH_${arch} -MD -MF ${object}.d -MT ${object}
-            -c ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c -o ${object}
-    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c
+            -c ${CMAKE_CURRENT_SOURCE_DIR}/bpf/${name}.bpf.c -o ${object}
+    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/${name}.bpf.c
     DEPFILE ${object}.d
-    COMMENT "Building the BPF object for ${arch}"
+    COMMENT "Building the BPF object ${name} for ${arch}"
     VERBATIM)
 endfunction()
 
-snoop_bpf_object(${SNOOP_BPF_ARCH} ${SNOOP_SKELETON_DIR}/snoop.bpf.o)
-snoop_bpf_object(${SNOOP_BPF_OTHER_ARCH} ${SNOOP_SKELETON_DIR}/snoop.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
-add_custom_command(
-  OUTPUT ${SNOOP_SKELETON_DIR}/snoop.skel.h
-  COMMAND ${SNOOP_BPFTOOL} gen object ${SNOOP_SKELETON_DIR}/snoop.o ${SNOOP_SKELETON_DIR}/snoop.bpf.o
-  COMMAND sh -c "'${SNOOP_BPFTOOL}' gen skeleton snoop.o name snoop_bpf > snoop.skel.h.new && mv snoop.skel.h.new snoop.skel.h"
-  WORKING_DIRECTORY ${SNOOP_SKELETON_DIR}
-  DEPENDS ${SNOOP_SKELETON_DIR}/snoop.bpf.o
-  COMMENT "Generating the skeleton"
-  VERBATIM)
-add_custom_target(snoop_bpf ALL
-  DEPENDS ${SNOOP_SKELETON_DIR}/snoop.skel.h ${SNOOP_SKELETON_DIR}/snoop.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
+add_custom_target(snoop_bpf ALL)
+foreach(name snoop preempt)
+  snoop_bpf_object(${name} ${SNOOP_BPF_ARCH} ${SNOOP_SKELETON_DIR}/${name}.bpf.o)
+  snoop_bpf_object(${name} ${SNOOP_BPF_OTHER_ARCH} ${SNOOP_SKELETON_DIR}/${name}.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
+  add_custom_command(
+    OUTPUT ${SNOOP_SKELETON_DIR}/${name}.skel.h
+    COMMAND ${SNOOP_BPFTOOL} gen object ${SNOOP_SKELETON_DIR}/${name}.o ${SNOOP_SKELETON_DIR}/${name}.bpf.o
+    COMMAND sh -c "'${SNOOP_BPFTOOL}' gen skeleton ${name}.o name ${name}_bpf > ${name}.skel.h.new && mv ${name}.skel.h.new ${name}.skel.h"
+    WORKING_DIRECTORY ${SNOOP_SKELETON_DIR}
+    DEPENDS ${SNOOP_SKELETON_DIR}/${name}.bpf.o
+    COMMENT "Generating the skeleton of ${name}"
+    VERBATIM)
+  add_custom_target(${name}_skeleton
+    DEPENDS ${SNOOP_SKELETON_DIR}/${name}.skel.h ${SNOOP_SKELETON_DIR}/${name}.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
+  add_dependencies(snoop_bpf ${name}_skeleton)
+endforeach()

@@ -63,6 +63,7 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
   probe_options.cgroup_controller = tree->controller();
   probe_options.hierarchy_id = *hierarchy_id;
   probe_options.iterators = options.iterators;
+  probe_options.tier = options.tier;
   Result<Probe> probe = Probe::load(probe_options);
   if (!probe) {
     return tl::unexpected(probe.error());
@@ -299,7 +300,7 @@ ReportHeader Session::header(bool final) {
   ReportHeader header;
   header.snoop_version = kVersion;
   name_host(header);
-  header.tier = "tracepoint";
+  header.tier = tier_name(probe_.tier());
   header.hierarchy = tree_.hierarchy();
   header.not_seen = not_seen_;
   header.only_image = options_.only_image;

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,13 +16,12 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
-#include <cstring>
 #include <iterator>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "base/unique_fd.h"
+#include "probe/kernel_names.h"
 #include "probe/rules.h"
 #include "snoop.skel.h"
 
@@ -117,57 +115,6 @@ bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
   return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0;
 }
 
-/// The names in the kernel's description of its types. To look one up is much faster
-/// than to have libbpf take the whole description apart.
-class KernelNames {
- public:
-  KernelNames() {
-    const UniqueFd file(::open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC));
-    struct stat status = {};
-    if (!file || ::fstat(file.get(), &status) != 0) {
-      return;
-    }
-    const auto size = static_cast<size_t>(status.st_size);
-    // Since 6.16; a read gets a page at a time.
-    if (!mapping_.map(file.get(), size) && !read_all(file.get(), size)) {
-      return;
-    }
-    const std::string_view all =
-        mapping_.as<char>().empty() ? std::string_view(copy_) : std::string_view(mapping_.as<char>().data(), size);
-    btf_header header = {};
-    if (size < sizeof(header)) {
-      return;
-    }
-    std::memcpy(&header, all.data(), sizeof(header));
-    if (header.magic == BTF_MAGIC && size - header.hdr_len >= header.str_off) {
-      names_ = all.substr(header.hdr_len + header.str_off, header.str_len);
-    }
-  }
-  [[nodiscard]] bool has(std::string_view name) const {
-    const std::string whole = fmt::format("{0}{1}{0}", '\0', name);
-    return ::memmem(names_.data(), names_.size(), whole.data(), whole.size()) != nullptr;
-  }
-  [[nodiscard]] bool has_tracepoint(std::string_view name) const { return has(fmt::format("btf_trace_{}", name)); }
-
- private:
-  bool read_all(int file, size_t size) {
-    copy_.resize(size);
-    size_t have = 0;
-    while (have < size) {
-      const ssize_t got = ::read(file, copy_.data() + have, size - have);
-      if (got <= 0) {
-        return false;
-      }
-      have += static_cast<size_t>(got);
-    }
-    return true;
-  }
-
-  Mapping mapping_;
-  std::string copy_;
-  std::string_view names_;
-};
-
 /// What of io_uring this kernel lets see.
 struct UringSupport {
   bool submit_req = false;
@@ -253,11 +200,46 @@ Probe::~Probe() = default;
 
 Result<Probe> Probe::load(const ProbeOptions& options) {
   libbpf_set_print(on_libbpf_message);
+  const KernelNames kernel;
+  if (options.tier != Tier::kTracepoint) {
+    Result<Probe> probe = load_fexit(options, kernel);
+    if (probe || options.tier == Tier::kFexit) {
+      return probe;
+    }
+    spdlog::debug("{}", probe.error().message());
+  }
+  return load_tier(options, kernel, Tier::kTracepoint);
+}
+
+Result<Probe> Probe::load_fexit(const ProbeOptions& options, const KernelNames& kernel) {
+  const std::string context = fmt::format("capture tier {}", tier_name(Tier::kFexit));
+  std::string reason = no_fexit_reason(kernel);
+  const bool may_skip = reason.empty() && trampolines_may_skip();
+  if (may_skip && options.tier == Tier::kAuto) {
+    reason = kMaySkip;
+  }
+  if (!reason.empty()) {
+    return fail({0, reason, "leave --tier out; 'snoop check' tells which tiers there are here"}, context);
+  }
+  Result<Probe> probe = load_tier(options, kernel, Tier::kFexit);
+  if (!probe) {
+    return fail(probe.error(), context);
+  }
+  if (may_skip) {
+    spdlog::warn("{}: {}", context, kMaySkip);
+  }
+  return probe;
+}
+
+Result<Probe> Probe::load_tier(const ProbeOptions& options, const KernelNames& kernel, Tier tier) {
   Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(snoop_bpf__open())};
   if (!probe.skeleton_) {
     return fail(errno, "cannot open the BPF programs");
   }
   snoop_bpf& skeleton = *probe.skeleton_;
+  probe.tier_ = tier;
+  bpf_program__set_autoload(skeleton.progs.on_call_end, tier == Tier::kFexit);
+  bpf_program__set_autoload(skeleton.progs.on_sys_exit, tier == Tier::kTracepoint);
 
   fill_rules(skeleton.rodata->cfg_rules);
   skeleton.rodata->cfg_first_sight_only = options.first_sight_only ? 1 : 0;
@@ -272,7 +254,6 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
   if (Result<void> chosen = probe.choose_hierarchy(options); !chosen) {
     return tl::unexpected(chosen.error());
   }
-  const KernelNames kernel;
   skeleton.rodata->cfg_typed_reads = kernel.has("bpf_rdonly_cast") ? 1 : 0;
   probe.choose_iterators(options.iterators && kernel.has("bpf_iter__task") && kernel.has("bpf_iter__task_file") &&
                          kernel.has("bpf_iter__task_vma"));
@@ -288,6 +269,13 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
       what += " (" + last_libbpf_warning() + ")";
     }
     return fail(-error, what, hint_for(-error));
+  }
+  // Whether it can be attached is known when it is. Without a target it takes nothing.
+  if (tier == Tier::kFexit) {
+    skeleton.links.on_call_end = bpf_program__attach(skeleton.progs.on_call_end);
+    if (skeleton.links.on_call_end == nullptr) {
+      return fail(errno, "cannot attach a BPF trampoline to the end of system calls", hint_for(errno));
+    }
   }
 
   // Which process snoop is, as the kernel counts, from whatever pid namespace.
@@ -515,7 +503,7 @@ snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_s
 
 uint64_t Probe::skipped_runs() const {
   const auto& progs = skeleton_->progs;
-  return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_exec) +
+  return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_call_end) + recursion_misses(progs.on_exec) +
          recursion_misses(progs.on_cgroup_mkdir) + recursion_misses(progs.on_uring_submit_req) +
          recursion_misses(progs.on_uring_submit_sqe) + recursion_misses(progs.on_uring_complete);
 }

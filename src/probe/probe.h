@@ -13,6 +13,7 @@
 #include "base/mapping.h"
 #include "base/result.h"
 #include "event.h"
+#include "probe/tier.h"
 
 struct snoop_bpf;
 struct ring_buffer;
@@ -30,6 +31,7 @@ struct ProbeOptions {
   int hierarchy_id = 0;
   /// false: as on a kernel that has no iterators over tasks.
   bool iterators = true;
+  Tier tier = Tier::kAuto;
 };
 
 /// Owns the kernel side: programs, maps, attachments. The only class that sees
@@ -38,12 +40,15 @@ class Probe {
  public:
   using RawHandler = std::function<void(std::span<const std::byte>)>;
 
-  /// Loads the programs; nothing runs yet.
+  /// Loads the programs; nothing is seen yet.
   [[nodiscard]] static Result<Probe> load(const ProbeOptions& options);
 
   Probe(Probe&&) noexcept;
   Probe& operator=(Probe&&) noexcept;
   ~Probe();
+
+  /// The one in use: never kAuto.
+  [[nodiscard]] Tier tier() const { return tier_; }
 
   [[nodiscard]] Result<void> attach();
   /// After this nothing more comes into the ring buffer.
@@ -134,6 +139,8 @@ class Probe {
   struct DrainState;
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
+  [[nodiscard]] static Result<Probe> load_fexit(const ProbeOptions& options, const KernelNames& kernel);
+  [[nodiscard]] static Result<Probe> load_tier(const ProbeOptions& options, const KernelNames& kernel, Tier tier);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options);
   void choose_iterators(bool use);
   [[nodiscard]] Result<void> map_counts();
@@ -144,6 +151,7 @@ class Probe {
 
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
   std::unique_ptr<DrainState> drain_state_;
+  Tier tier_ = Tier::kTracepoint;
   bool attached_ = false;
   bool io_uring_sockets_ = false;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
