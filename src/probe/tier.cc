@@ -37,9 +37,12 @@ int preempt_mode() {
 
 std::string_view tier_name(Tier tier) {
   switch (tier) {
-    case Tier::kAuto: return "auto";
-    case Tier::kFexit: return "fexit";
-    case Tier::kTracepoint: return "tracepoint";
+    case Tier::kAuto:
+      return "auto";
+    case Tier::kFexit:
+      return "fexit";
+    case Tier::kTracepoint:
+      return "tracepoint";
   }
   return "";
 }
