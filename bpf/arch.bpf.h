@@ -18,6 +18,11 @@ static __always_inline __u64 syscall_number(const struct pt_regs *regs)
   return regs->orig_ax;
 }
 
+static __always_inline long syscall_result(const struct pt_regs *regs)
+{
+  return regs->ax;
+}
+
 static __always_inline int task_abi(const struct task_struct *task)
 {
   return task->thread_info.status & TS_COMPAT ? ABI_COMPAT : ABI_NATIVE;
@@ -55,6 +60,11 @@ static __always_inline __u64 user_ip(const struct pt_regs *regs)
 static __always_inline __u64 syscall_number(const struct pt_regs *regs)
 {
   return (__u32)regs->syscallno;
+}
+
+static __always_inline long syscall_result(const struct pt_regs *regs)
+{
+  return regs->regs[0];
 }
 
 static __always_inline int task_abi(const struct task_struct *task)

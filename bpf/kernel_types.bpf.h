@@ -255,6 +255,7 @@ struct pt_regs {
   unsigned long r8;
   unsigned long r9;
   unsigned long r10;
+  unsigned long ax;
   unsigned long orig_ax;
   unsigned long ip;
 };

@@ -21,22 +21,26 @@ file(MAKE_DIRECTORY ${SNOOP_SKELETON_DIR})
 set(SNOOP_BPF_FLAGS -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter
   -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -I${CMAKE_CURRENT_SOURCE_DIR}/bpf)
 
-# snoop_bpf_object(x86 OBJECT [DEFINITION...])
-function(snoop_bpf_object arch object)
+# snoop_bpf_object(SOURCE x86 OBJECT [DEFINITION...])
+function(snoop_bpf_object source arch object)
   list(TRANSFORM ARGN PREPEND -D OUTPUT_VARIABLE definitions)
   add_custom_command(
     OUTPUT ${object}
     COMMAND ${SNOOP_CLANG} ${SNOOP_BPF_FLAGS} -D__TARGET_ARCH_${arch} ${definitions} -MD -MF ${object}.d -MT ${object}
-            -c ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c -o ${object}
-    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/snoop.bpf.c
+            -c ${CMAKE_CURRENT_SOURCE_DIR}/bpf/${source}.bpf.c -o ${object}
+    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/${source}.bpf.c
     DEPFILE ${object}.d
-    COMMENT "Building the BPF object for ${arch} ${ARGN}"
+    COMMENT "Building the BPF object ${source} for ${arch} ${ARGN}"
     VERBATIM)
 endfunction()
 
-# snoop_bpf_skeleton(NAME [DEFINITION...]): NAME.skel.h, for this architecture.
-function(snoop_bpf_skeleton name)
-  snoop_bpf_object(${SNOOP_BPF_ARCH} ${SNOOP_SKELETON_DIR}/${name}.bpf.o ${ARGN})
+# snoop_bpf_skeleton(NAME SOURCE [DEFINITION...]): NAME.skel.h, for this architecture, and
+# the object for the other one.
+set(SNOOP_BPF_OUTPUTS)
+function(snoop_bpf_skeleton name source)
+  set(other ${SNOOP_SKELETON_DIR}/${name}.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
+  snoop_bpf_object(${source} ${SNOOP_BPF_ARCH} ${SNOOP_SKELETON_DIR}/${name}.bpf.o ${ARGN})
+  snoop_bpf_object(${source} ${SNOOP_BPF_OTHER_ARCH} ${other} ${ARGN})
   add_custom_command(
     OUTPUT ${SNOOP_SKELETON_DIR}/${name}.skel.h
     COMMAND ${SNOOP_BPFTOOL} gen object ${name}.o ${name}.bpf.o
@@ -45,16 +49,11 @@ function(snoop_bpf_skeleton name)
     DEPENDS ${SNOOP_SKELETON_DIR}/${name}.bpf.o
     COMMENT "Generating the skeleton ${name}"
     VERBATIM)
+  set(SNOOP_BPF_OUTPUTS ${SNOOP_BPF_OUTPUTS} ${SNOOP_SKELETON_DIR}/${name}.skel.h ${other} PARENT_SCOPE)
 endfunction()
 
-# bpf/read.bpf.h tells why there are two.
-snoop_bpf_skeleton(snoop_bpf SNOOP_TYPED_READS)
-snoop_bpf_skeleton(snoop_plain_bpf)
-set(SNOOP_BPF_OTHERS)
-foreach(definition SNOOP_TYPED_READS SNOOP_PLAIN_READS)
-  set(object ${SNOOP_SKELETON_DIR}/${definition}.${SNOOP_BPF_OTHER_ARCH}.bpf.o)
-  snoop_bpf_object(${SNOOP_BPF_OTHER_ARCH} ${object} ${definition})
-  list(APPEND SNOOP_BPF_OTHERS ${object})
-endforeach()
-add_custom_target(snoop_bpf ALL
-  DEPENDS ${SNOOP_SKELETON_DIR}/snoop_bpf.skel.h ${SNOOP_SKELETON_DIR}/snoop_plain_bpf.skel.h ${SNOOP_BPF_OTHERS})
+# bpf/read.bpf.h tells why there are two of the first.
+snoop_bpf_skeleton(snoop_bpf snoop SNOOP_TYPED_READS)
+snoop_bpf_skeleton(snoop_plain_bpf snoop)
+snoop_bpf_skeleton(preempt_bpf preempt)
+add_custom_target(snoop_bpf ALL DEPENDS ${SNOOP_BPF_OUTPUTS})

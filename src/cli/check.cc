@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/capability.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <string_view>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/session.h"
@@ -87,6 +92,26 @@ void check_cgroups(Findings& findings, const Result<CgroupTree>& tree) {
   }
 }
 
+/// Each of them, by trying. `used`: by whoever does not ask for one.
+void check_tiers(Findings& findings, ProbeOptions probe_options, Tier used) {
+  for (const Tier tier : kTiers) {
+    if (tier == used) {
+      findings.good("tier", fmt::format("capture tier {}: in use, unless --tier names another", tier_name(tier)));
+      continue;
+    }
+    probe_options.tier = tier;
+    Result<Probe> probe = Probe::load(probe_options);
+    const Result<void> attached = probe ? probe->attach() : tl::unexpected(probe.error());
+    if (!attached) {
+      findings.note("tier", attached.error().message());
+    } else if (tier == Tier::kFexit) {
+      findings.note("tier", fmt::format("capture tier {}: only if --tier names it: {}", tier_name(tier), kMaySkip));
+    } else {
+      findings.good("tier", fmt::format("capture tier {}: can be attached", tier_name(tier)));
+    }
+  }
+}
+
 }  // namespace
 
 int check_command(const Options& options) {
@@ -119,7 +144,8 @@ int check_command(const Options& options) {
     if (const Result<void> attached = probe->attach(); !attached) {
       findings.bad("attach", attached.error().message(), attached.error().hint);
     } else {
-      findings.good("attach", "capture tier: tracepoint");
+      findings.good("attach", fmt::format("capture tier: {}", tier_name(probe->tier())));
+      check_tiers(findings, probe_options, probe->tier());
     }
     if (!probe->has_iterators()) {
       findings.note("baseline", "this kernel has no iterators over tasks: what is open at the start comes from /proc");
@@ -133,7 +159,9 @@ int check_command(const Options& options) {
 }
 
 int version_command() {
-  fmt::print("snoop {}\nlibbpf {}\ncapture tiers: tracepoint\n", kVersion, libbpf_version());
+  std::vector<std::string_view> tiers;
+  std::transform(kTiers.begin(), kTiers.end(), std::back_inserter(tiers), tier_name);
+  fmt::print("snoop {}\nlibbpf {}\ncapture tiers: {}\n", kVersion, libbpf_version(), fmt::join(tiers, ", "));
   return kExitOk;
 }
 

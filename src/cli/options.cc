@@ -118,6 +118,13 @@ void add_capture_options(CLI::App& app, Options& options) {
                  "Size of the ring buffer, rounded up to a power of two: larger takes longer bursts [16M]")
       ->type_name("SIZE")
       ->group("Capture");
+  app.add_option_function<std::string>(
+         "--tier", [&options](const std::string& name) { options.tier = tier_named(name).value_or(Tier::kAuto); },
+         "Hook that sees system calls: fexit, tracepoint, or the best that this kernel allows;\n"
+         "'snoop check' lists them [auto]")
+      ->check(CLI::IsMember({"auto", "fexit", "tracepoint"}))
+      ->type_name("TIER")
+      ->group("Capture");
   app.add_option("--exclude", options.exclude,
                  "Leave out paths below PREFIX (repeatable; replaces the default /proc/ /sys/ /dev/;\n"
                  "'' leaves out nothing)")

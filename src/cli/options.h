@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "probe/tier.h"
 
 namespace snoop {
 
@@ -34,6 +35,7 @@ struct Options {
   bool all = false;
 
   // Capture.
+  Tier tier = Tier::kAuto;
   uint64_t ring_size_bytes = 16ULL << 20;
   std::vector<std::string> exclude = {"/proc/", "/sys/", "/dev/"};
   size_t max_files = 1'000'000;

@@ -21,9 +21,6 @@ namespace snoop {
 
 namespace {
 
-/// How accesses are seen.
-constexpr const char* kTier = "tracepoint";
-
 std::chrono::nanoseconds cpu_time() {
   timespec used = {};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
@@ -90,6 +87,7 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
   probe_options.cgroup_controller = tree->controller();
   probe_options.hierarchy_id = *hierarchy_id;
   probe_options.iterators = options.iterators;
+  probe_options.tier = options.tier;
   Result<Probe> probe = Probe::load(probe_options);
   if (!probe) {
     return tl::unexpected(probe.error());
@@ -335,7 +333,7 @@ ReportHeader Session::header(bool final) {
   ReportHeader header;
   header.snoop_version = kVersion;
   name_host(header);
-  header.tier = kTier;
+  header.tier = tier_name(probe_.tier());
   header.hierarchy = tree_.hierarchy();
   header.not_seen = not_seen_;
   header.only_image = options_.only_image;
@@ -408,7 +406,7 @@ std::string Session::metrics() {
   }
   ServiceFigures figures;
   figures.version = kVersion;
-  figures.tier = kTier;
+  figures.tier = tier_name(probe_.tier());
   figures.started_at = started_at_;
   figures.pod_name = options_.pod_name;
   figures.namespace_name = options_.namespace_name;

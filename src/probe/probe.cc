@@ -17,11 +17,9 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "base/mapping.h"
@@ -242,12 +240,49 @@ Probe::~Probe() = default;
 Result<Probe> Probe::load(const ProbeOptions& options) {
   libbpf_set_print(on_libbpf_message);
   std::optional<KernelTypes> kernel(std::in_place);
+  if (options.tier != Tier::kTracepoint) {
+    Result<Probe> probe = load_fexit(options, kernel);
+    if (probe || options.tier == Tier::kFexit) {
+      return probe;
+    }
+    spdlog::debug("{}", probe.error().message());
+  }
+  return load_tier(options, kernel, Tier::kTracepoint);
+}
+
+Result<Probe> Probe::load_fexit(const ProbeOptions& options, std::optional<KernelTypes>& kernel) {
+  const std::string context = fmt::format("capture tier {}", tier_name(Tier::kFexit));
+  std::string reason = no_fexit_reason(*kernel);
+  const bool may_skip = reason.empty() && trampolines_may_skip();
+  if (may_skip && options.tier == Tier::kAuto) {
+    reason = kMaySkip;
+  }
+  if (!reason.empty()) {
+    return fail({0, reason, "leave --tier out; 'snoop check' tells which tiers there are here"}, context);
+  }
+  Result<Probe> probe = load_tier(options, kernel, Tier::kFexit);
+  if (!probe) {
+    return fail(probe.error(), context);
+  }
+  if (may_skip) {
+    spdlog::warn("{}: {}", context, kMaySkip);
+  }
+  return probe;
+}
+
+Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<KernelTypes>& kernel, Tier tier) {
+  if (!kernel) {
+    kernel.emplace();
+  }
   const UniqueFd excerpt(::memfd_create("kernel-types", MFD_CLOEXEC));
   Probe probe{std::unique_ptr<snoop_bpf, SkeletonDeleter>(open_programs(*kernel, excerpt))};
   if (!probe.skeleton_) {
     return fail(errno, "cannot open the BPF programs");
   }
   snoop_bpf& skeleton = *probe.skeleton_;
+  probe.tier_ = tier;
+  bpf_program__set_autoload(skeleton.progs.on_call_end, tier == Tier::kFexit);
+  bpf_program__set_autoload(skeleton.progs.on_sys_exit, tier == Tier::kTracepoint);
 
   fill_rules(skeleton.rodata->cfg_rules);
   skeleton.rodata->cfg_first_sight_only = options.first_sight_only ? 1 : 0;
@@ -277,6 +312,13 @@ Result<Probe> Probe::load(const ProbeOptions& options) {
       what += " (" + last_libbpf_warning() + ")";
     }
     return fail(-error, what, hint_for(-error));
+  }
+  // Whether it can be attached is known when it is. Without a target it takes nothing.
+  if (tier == Tier::kFexit) {
+    skeleton.links.on_call_end = bpf_program__attach(skeleton.progs.on_call_end);
+    if (skeleton.links.on_call_end == nullptr) {
+      return fail(errno, "cannot attach a BPF trampoline to the end of system calls", hint_for(errno));
+    }
   }
 
   // Which process snoop is, as the kernel counts, from whatever pid namespace.
@@ -489,7 +531,7 @@ snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_s
 
 uint64_t Probe::skipped_runs() const {
   const auto& progs = skeleton_->progs;
-  return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_exec) +
+  return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_call_end) + recursion_misses(progs.on_exec) +
          recursion_misses(progs.on_cgroup_mkdir) + recursion_misses(progs.on_uring_submit_req) +
          recursion_misses(progs.on_uring_submit_sqe) + recursion_misses(progs.on_uring_complete);
 }

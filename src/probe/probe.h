@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "event.h"
 #include "probe/ring.h"
+#include "probe/tier.h"
 
 struct snoop_bpf;
 
@@ -32,6 +33,7 @@ struct ProbeOptions {
   int hierarchy_id = 0;
   /// false: as on a kernel that has no iterators over tasks.
   bool iterators = true;
+  Tier tier = Tier::kAuto;
 };
 
 /// Owns the kernel side: programs, maps, attachments. The only class that sees
@@ -41,12 +43,15 @@ class Probe {
   using RawHandler = Ring::Handler;
   using Drained = Ring::Drained;
 
-  /// Loads the programs; nothing runs yet.
+  /// Loads the programs; nothing is seen yet.
   [[nodiscard]] static Result<Probe> load(const ProbeOptions& options);
 
   Probe(Probe&&) noexcept;
   Probe& operator=(Probe&&) noexcept;
   ~Probe();
+
+  /// The one in use: never kAuto.
+  [[nodiscard]] Tier tier() const { return tier_; }
 
   [[nodiscard]] Result<void> attach();
   /// After this nothing more comes into the ring buffer.
@@ -130,6 +135,8 @@ class Probe {
   };
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
+  [[nodiscard]] static Result<Probe> load_fexit(const ProbeOptions& options, std::optional<KernelTypes>& kernel);
+  [[nodiscard]] static Result<Probe> load_tier(const ProbeOptions& options, std::optional<KernelTypes>& kernel, Tier tier);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options, const KernelTypes& kernel);
   /// Leaves out what this kernel does not have.
   void choose_iterators(bool use);
@@ -139,6 +146,7 @@ class Probe {
   [[nodiscard]] Result<void> scan_baseline_of(pid_t pid);
 
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
+  Tier tier_ = Tier::kTracepoint;
   bool attached_ = false;
   bool io_uring_sockets_ = false;
   std::optional<Ring> ring_;

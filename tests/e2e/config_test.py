@@ -24,7 +24,7 @@ class Texts(unittest.TestCase):
 
     def test_every_option_is_told(self):
         target = {"--cgroup", "--all"}
-        capture = {"--ring-size", "--exclude"}
+        capture = {"--ring-size", "--exclude", "--tier"}
         report = {"--report", "--max-files", "--image", "--image-digest", "--pod-name", "--namespace", "--label",
                   "--container-name"}
         log = {"--log-level", "--log-format"}
@@ -37,7 +37,7 @@ class Texts(unittest.TestCase):
     def test_version(self):
         result = harness.snoop("version")
         self.assertEqual(result.returncode, 0)
-        self.assertRegex(result.stdout.decode(), r"^snoop \d+\.\d+\.\d+\nlibbpf \d+\.\d+.*\ncapture tiers: tracepoint\n$")
+        self.assertRegex(result.stdout.decode(), r"^snoop \d+\.\d+\.\d+\nlibbpf \d+\.\d+.*\ncapture tiers: fexit, tracepoint\n$")
 
     def test_bad_input(self):
         record = ("record", "--cgroup", "x")
@@ -60,6 +60,7 @@ class Texts(unittest.TestCase):
             ([*record, "--ring-size", "big"], "--ring-size"),
             ([*record, "--ring-size", "2G"], "1G or less"),
             ([*record, "--ring-size", "-1"], "--ring-size"),
+            ([*record, "--tier", "kprobe"], "--tier"),
             ([*record, "--log-level", "loud"], "--log-level"),
             ([*record, "--log-format", "xml"], "--log-format"),
             ([*record, "--label", "novalue"], "KEY=VALUE"),
@@ -92,12 +93,17 @@ class Check(harness.Case):
         result = harness.snoop("check")
         self.assertEqual(result.returncode, 0, result.stdout)
         text = result.stdout.decode()
-        for what in ("kernel", "BTF", "privileges", "cgroups", "load", "attach"):
+        for what in ("kernel", "BTF", "privileges", "cgroups", "load", "attach", "tier"):
             self.assertRegex(text, rf"(?m)^ok    {what}\b")
         self.assertIn(os.uname().release, text)
         self.assertIn(str(harness.CGROUP2), text)
         self.assertTrue(text.endswith("\nsnoop can run here.\n"))
         self.assertNotIn("FAIL", text)
+
+    def test_tiers(self):
+        used, there = harness.tiers()
+        self.assertIn(used, there)
+        self.assertIn("tracepoint", there)
 
     def as_nobody(self, *arguments):
         program = self.scratch / "snoop"
@@ -162,6 +168,31 @@ class Settings(harness.Case):
         lines = [json.loads(line) for line in self.log.splitlines()]
         self.assertTrue(any("every 7 s" in line["message"] for line in lines), lines)
         self.assertLessEqual({"debug", "info"}, {line["level"] for line in lines})
+
+    def test_tier(self):
+        used, there = harness.tiers()
+        arguments = ("--cgroup", self.first.path, "--report", "report.json")
+        self.assertEqual(self.report(*arguments)["capture"]["tier"], used)
+        for tier in there:
+            with self.subTest(tier=tier):
+                self.assertEqual(self.report(*arguments, "--tier", tier)["capture"]["tier"], tier)
+                self.assertEqual(self.report(*arguments, variables={"SNOOP_TIER": tier})["capture"]["tier"], tier)
+                config = f'[record]\ntier = "{tier}"\n'
+                self.assertEqual(self.report(*arguments, config=config)["capture"]["tier"], tier)
+
+    @unittest.skipIf("fexit" in harness.tiers()[1], "this kernel has both tiers")
+    def test_tier_that_cannot_be_had(self):
+        report = self.scratch / "report.json"
+        for code, arguments in ((1, ["record", "--cgroup", self.first.path, "--report", report]),
+                                (1, ["trace", "--cgroup", self.first.path]),
+                                (125, ["run", "--report", report, "--", "/bin/touch", self.scratch / "ran"])):
+            with self.subTest(arguments=arguments):
+                result = harness.snoop(arguments[0], "--tier", "fexit", *arguments[1:])
+                self.assertEqual((result.returncode, result.stdout), (code, b""), result.stderr)
+                self.assertRegex(result.stderr.decode(), r"^snoop: error: capture tier fexit: .*\nsnoop: error: hint: ")
+        self.assertEqual(list(self.scratch.iterdir()), [])
+        result = harness.snoop("run", "--log-level", "debug", "--report", report, "--", "/bin/true")
+        self.assertRegex(result.stderr.decode(), r"(?m)^snoop: debug: capture tier fexit: ")
 
     def test_environment_of_other_commands(self):
         result = harness.snoop("run", "--", "/bin/true", cwd=self.scratch,

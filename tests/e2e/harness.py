@@ -6,6 +6,7 @@ A test traces only cgroups that it made. Nothing here waits for a fixed time: ev
 
 import base64
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -298,6 +299,14 @@ def snoop(*args, timeout=2 * DEADLINE, **options):
     if "stdout" not in options and "stderr" not in options:
         options["capture_output"] = True
     return subprocess.run([SNOOP, *map(str, args)], timeout=timeout, **options)
+
+
+@functools.cache
+def tiers():
+    """The capture tier that is taken here, and all that can be had, as `snoop check` says."""
+    said = snoop("check").stdout.decode()
+    used = re.search(r"(?m)^ok +attach +capture tier: (\w+)$", said)
+    return used and used[1], re.findall(r"(?m)^\w+ +tier +capture tier (\w+): (?:in use|can be|only if)", said)
 
 
 class Background:

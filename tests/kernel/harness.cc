@@ -34,6 +34,9 @@ Capture::Capture(ProbeOptions options, std::optional<CgroupTree> tree) {
   tree_ = tree ? std::move(*tree) : value_of(CgroupTree::find());
   options.cgroup_controller = tree_->controller();
   options.hierarchy_id = value_of(tree_->hierarchy_id());
+  if (const char* tier = std::getenv("SNOOP_TIER")) {
+    options.tier = tier_named(tier).value();
+  }
   cgroup_.emplace(
       value_of(OwnedCgroup::create(*tree_, value_of(tree_->own()), fmt::format("snoop-kernel-{}", ::getpid()))));
   probe_ = value_of(Probe::load(options));

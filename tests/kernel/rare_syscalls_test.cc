@@ -356,6 +356,27 @@ TEST_F(RareTest, TrappedBySeccompIsNoSuccess) {
   ASSERT_EQ(capture.last_status(), 0);
   EXPECT_THAT(accesses, IsEmpty());
 }
+
+TEST_F(RareTest, AnsweredBySeccompIsRefused) {
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program = {4, code};
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+      return errno;
+    }
+    return ::syscall(SYS_openat, AT_FDCWD, "name", O_RDONLY) == -1 && errno == EPERM ? 0 : 1;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  ASSERT_THAT(paths_of(accesses), ElementsAre(path("name")));
+  EXPECT_NE(kinds_with(accesses[0].seen, SNOOP_OUTCOME_REFUSED), 0);
+}
 #endif
 
 TEST_F(RareTest, OpenByHandleHasThePathOfItsFile) {

@@ -232,7 +232,8 @@ def text(path, directory):
 
 def with_snoop(cases, top):
     def start(ready):
-        environment = harness.environment()
+        # SNOOP_TIER: the hook to test.
+        environment = harness.environment(**{name: os.environ[name] for name in ("SNOOP_TIER",) if name in os.environ})
         del environment["SNOOP_NO_BASELINE"]
         arguments = [argument for case in ready for argument in ("--cgroup", case.cgroup.directory)]
         recorder = harness.Recorder(top, "--exclude", "", *arguments, env=environment)

@@ -90,6 +90,7 @@ TEST_F(OptionsTest, RunHasDefaults) {
   EXPECT_EQ(options.report, "./snoop-report.json");
   EXPECT_EQ(options.grace, milliseconds(5'000));
   EXPECT_EQ(options.ring_size_bytes, 16ULL << 20);
+  EXPECT_EQ(options.tier, Tier::kAuto);
   EXPECT_THAT(options.exclude, ElementsAre("/proc/", "/sys/", "/dev/"));
   EXPECT_EQ(options.max_files, 1'000'000U);
   EXPECT_EQ(options.log_level, "info");
@@ -97,6 +98,22 @@ TEST_F(OptionsTest, RunHasDefaults) {
   EXPECT_THAT(options.labels, IsEmpty());
   EXPECT_EQ(options.image + options.image_digest + options.pod_name + options.namespace_name + options.container_name,
             "");
+}
+
+TEST_F(OptionsTest, TierByFlagAndEnvironment) {
+  for (const Tier tier : {Tier::kAuto, Tier::kFexit, Tier::kTracepoint}) {
+    const std::string name(tier_name(tier));
+    EXPECT_EQ(tier_named(name), tier);
+    EXPECT_EQ(parse({"record", "--tier", name}).options().tier, tier);
+    EXPECT_EQ(parse({"trace", "--tier=" + name}).options().tier, tier);
+  }
+  set("SNOOP_TIER", "fexit");
+  EXPECT_EQ(parse({"run", "--", "ls"}).options().tier, Tier::kFexit);
+  EXPECT_EQ(parse({"run", "--tier", "tracepoint", "--", "ls"}).options().tier, Tier::kTracepoint);
+  EXPECT_EQ(parse({"check"}).options().command, Command::kCheck) << "it tries all of them";
+  expect_usage_error({"record", "--tier", "kprobe"}, "--tier");
+  set("SNOOP_TIER", "fast");
+  expect_usage_error({"record"}, "fast");
 }
 
 TEST_F(OptionsTest, RecordHasDefaults) {

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in the guest: `snoop check`, the kernel tests, recall. What begins with @ is for run.py."""
+"""Runs in the guest: `snoop check`, the kernel tests, recall, all with the tier in SNOOP_TIER. What begins with @ is for
+run.py."""
 
 import concurrent.futures
 import json
@@ -20,7 +21,8 @@ def tell(what, **values):
 def check():
     done = subprocess.run([BUILD / "snoop", "check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(done.stdout, flush=True)
-    tell("check", ok=done.returncode == 0)
+    can_have = re.search(rf"^ok +tier +capture tier {os.environ['SNOOP_TIER']}: ", done.stdout, re.MULTILINE)
+    tell("check", ok=done.returncode == 0 and can_have is not None)
 
 
 def kernel_tests():

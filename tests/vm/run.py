@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Boots Debian's kernels under qemu (emulated), once for each layout of cgroups, and runs `snoop check`, the kernel tests
-and recall inside. Prints one table. Exits with 1 if anything failed, 77 if nothing can run here.
+"""Boots Debian's kernels under qemu (emulated), once for each layout of cgroups and each capture tier, and runs
+`snoop check`, the kernel tests and recall inside. Prints one table. Exits with 1 if anything failed, 77 if nothing can run here.
 
 A kernel is downloaded with apt, from the mirror that this machine uses, and kept below --work. What the guest has is what
 the build made, and files of this machine."""
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -26,7 +27,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # Kernel: the suites that may have it.
 KERNELS = {"6.1": ["bookworm"], "6.12": ["bookworm-backports", "trixie"]}
 LAYOUTS = ["v2", "hybrid", "v1"]
-TIERS = ["tracepoint"]
+TIERS = ["fexit", "tracepoint"]
 MODULES = ["loop", "overlay"]
 # Real ones, since tests copy them under other names.
 PROGRAMS = ["/bin/sh", "/bin/true", "/bin/cat", "/usr/bin/env", "/usr/bin/python3"]
@@ -197,14 +198,16 @@ class Image:
 # --- a guest ---
 
 
-def boot(kernel, initrd, layout, log, seconds):
+def boot(kernel, initrd, layout, tier, log, seconds):
     """Runs a guest to its end; what it told, and its exit status, None where it did not come to its end."""
     image, = list(kernel.glob("boot/vmlinuz-*")) or list(kernel.rglob("vmlinuz"))
     # cx16: with it 6.12 crashes now and then under emulation.
     command = ["timeout", str(seconds), "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi",
                "-cpu", "qemu64,-cx16", "-m", "2G", "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
                "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none", "-kernel", image, "-initrd", initrd,
-               "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off cg={layout} lsm=lockdown,capability,yama,bpf"]
+               # What the kernel does not know goes into init's environment.
+               "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off cg={layout} SNOOP_TIER={tier} "
+                          "lsm=lockdown,capability,yama,bpf"]
     told, status = [], None
     with open(log, "w") as file, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                                   stderr=subprocess.STDOUT) as process:
@@ -259,6 +262,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kernel", action="append", choices=list(KERNELS), help="only this one; may be repeated")
     parser.add_argument("--layout", action="append", choices=LAYOUTS, help="only this one; may be repeated")
+    parser.add_argument("--tier", action="append", choices=TIERS, help="only this one; may be repeated")
     parser.add_argument("--parts", default="check kernel recall", help="what to run of: check kernel recall")
     parser.add_argument("--filter", default="*", help="kernel tests to run, as --gtest_filter")
     parser.add_argument("--cases", default="", help="recall cases to run")
@@ -287,21 +291,22 @@ def main():
             kernel = fetch_kernel(options.work, version)
             image.add_modules(kernel)
             image.pack(initrd)
-            for layout in options.layout or LAYOUTS:
+            # A command says itself which tier it wants, unless it is told.
+            for layout, tier in itertools.product(options.layout or LAYOUTS,
+                                                  options.tier or (["auto"] if options.command else TIERS)):
                 begin = time.monotonic()
-                log = options.work / f"{version}-{layout}.log"
-                told, status = boot(kernel, initrd, layout, log, options.timeout)
+                log = options.work / f"{version}-{layout}-{tier}.log"
+                told, status = boot(kernel, initrd, layout, tier, log, options.timeout)
                 if options.command:
                     print(log.read_text())
                     all_bad |= status != 0
                     continue
-                for tier in TIERS:
-                    cells, bad, skipped = row_of(told, status)
-                    rows.append([version, layout, tier, *cells])
-                    print(f"{version} {layout} {tier}: {', '.join(bad) or 'all well'} "
-                          f"({time.monotonic() - begin:.0f} s; {log})", flush=True)
-                    print(f"  skipped: {' '.join(skipped)}" if skipped else "  nothing skipped", flush=True)
-                    all_bad |= bool(bad)
+                cells, bad, skipped = row_of(told, status)
+                rows.append([version, layout, tier, *cells])
+                print(f"{version} {layout} {tier}: {', '.join(bad) or 'all well'} "
+                      f"({time.monotonic() - begin:.0f} s; {log})", flush=True)
+                print(f"  skipped: {' '.join(skipped)}" if skipped else "  nothing skipped", flush=True)
+                all_bad |= bool(bad)
     if rows:
         print()
         print_table(rows)
