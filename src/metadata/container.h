@@ -23,7 +23,7 @@ struct Container {
   std::string image;
   /// The digest of its configuration, by which nothing can be pulled.
   std::string image_id;
-  /// Of the manifest: `image`@`image_digest` can be pulled.
+  /// Of the manifest, by which a registry knows it.
   std::string image_digest;
   std::string pod;
   std::string pod_uid;
