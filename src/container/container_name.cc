@@ -39,8 +39,9 @@ struct Spelling {
   Shape shape;
 };
 
-/// The first that fits counts. With the systemd driver a runtime asks for SLICE:PREFIX:ID and gets SLICE/PREFIX-ID.scope;
-/// with the other driver that same text, asked for by mistake, is the cgroup's name: it is read as if it were the two.
+/// The first that fits counts. With the systemd driver a runtime asks for SLICE:PREFIX:ID and gets
+/// SLICE/PREFIX-ID.scope; with the other driver that same text, asked for by mistake, is the cgroup's name: it is read
+/// as if it were the two.
 constexpr Spelling kSpellings[] = {
     {"docker", Kind::kContainer, "", "docker-", ".scope", Shape::kHex},
     {"docker", Kind::kContainer, "docker", "", "", Shape::kHex},
@@ -102,7 +103,9 @@ constexpr size_t kIdDigits = 64;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
-bool is_hex(std::string_view text) { return std::all_of(text.begin(), text.end(), [](char c) { return is_hex(c); }); }
+bool is_hex(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return is_hex(c); });
+}
 
 bool is_id(std::string_view text) { return text.size() == kIdDigits && is_hex(text); }
 

@@ -75,8 +75,8 @@ void Container::fill_from(const Container& other) {
 }
 
 void Container::limit() {
-  for (std::string* text : {&id, &scope, &runtime, &name, &image, &image_id, &image_digest, &pod, &pod_uid, &ns, &cgroup,
-                            &state, &why_not_observable}) {
+  for (std::string* text : {&id, &scope, &runtime, &name, &image, &image_id, &image_digest, &pod, &pod_uid, &ns,
+                            &cgroup, &state, &why_not_observable}) {
     if (text->size() > kMaxText) {
       text->clear();
     }

@@ -23,7 +23,9 @@ constexpr size_t kMaxPending = 10'000;
 
 Hub::~Hub() = default;
 
-void Hub::add(std::unique_ptr<Source> source) { workers_.push_back(std::make_unique<Worker>(*this, std::move(source))); }
+void Hub::add(std::unique_ptr<Source> source) {
+  workers_.push_back(std::make_unique<Worker>(*this, std::move(source)));
+}
 
 void Hub::start() {
   if (workers_.empty()) {

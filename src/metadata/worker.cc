@@ -41,7 +41,6 @@ SourceState guarded(Call call) {
 
 void Worker::start() {
   std::thread([this] { run(); }).detach();
-  std::thread([this] { run_follower(); }).detach();
 }
 
 void Worker::look_up(const Ask& ask) {
@@ -133,16 +132,15 @@ void Worker::set_state(const SourceState& state) {
 void Worker::list() {
   std::vector<Container> found;
   const SourceState state = guarded([&] { return source_->list(found); });
-  const bool was_up = is_up();
   set_state(state);
   if (is_up()) {
     backoff_ = milliseconds(0);
     next_list_ = Clock::now() + source_->relist_every();
     hub_.replace(*source_, std::move(found));
-    if (!was_up) {
-      const std::lock_guard lock(mutex_);
-      can_be_followed_ = true;
-      changed_.notify_all();
+    // Most sockets are not there on most machines: no thread for them.
+    if (!has_follower_) {
+      has_follower_ = true;
+      std::thread([this] { run_follower(); }).detach();
     }
     return;
   }
@@ -173,10 +171,6 @@ void Worker::look_up_now(const Ask& ask) {
 void Worker::run_follower() {
   milliseconds backoff = kFirstBackoff;
   while (true) {
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return can_be_followed_; });
-    }
     const Source::Watcher watcher{
         .connected =
             [this, &backoff] {

@@ -57,12 +57,12 @@ class Worker {
   std::multimap<Clock::time_point, std::string> refreshes_;
   /// Whether the follower is connected: then nothing needs to be listed again.
   bool is_followed_ = false;
-  bool can_be_followed_ = false;
 
   // Of the thread that lists.
   SourceState state_;
   Clock::time_point next_list_;
   std::chrono::milliseconds backoff_{0};
+  bool has_follower_ = false;
 };
 
 }  // namespace snoop::metadata

@@ -213,8 +213,8 @@ TEST(ContainerName, TakesAnyBytes) {
   EXPECT_FALSE(parse_container_name(std::string(1 << 20, '/')));
 
   // Parts of spellings, put together at random.
-  const std::string parts[] = {"/",     "docker",  "-",   kId,      ".scope",   "kubepods",    ".slice",        "pod",
-                               kUid,    "default", "..",  "libpod", "_parent",  "crio-",       "conmon-",       ":",
+  const std::string parts[] = {"/",     "docker",  "-",   kId,      ".scope",   "kubepods",    ".slice",         "pod",
+                               kUid,    "default", "..",  "libpod", "_parent",  "crio-",       "conmon-",        ":",
                                "\\x2d", "machine", "lxc", "garden", "payload.", "-besteffort", std::string(1, 0)};
   std::mt19937 random(1);
   for (int i = 0; i < 20000; i++) {
