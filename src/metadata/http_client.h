@@ -14,12 +14,12 @@ namespace snoop::metadata {
 
 /// Whom to talk to: a unix socket, or over TLS a host whose certificate must be of this authority.
 struct HttpServer {
-  std::string socket;
+  std::string socket = {};
 
-  std::string host;
-  std::string port;
+  std::string host = {};
+  std::string port = {};
   /// PEM.
-  std::string authority_file;
+  std::string authority_file = {};
 };
 
 struct HttpAnswer {

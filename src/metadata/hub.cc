@@ -21,6 +21,8 @@ constexpr size_t kMaxPending = 10'000;
 
 }  // namespace
 
+Hub::Hub(std::function<void(const std::string&)> write) : write_(std::move(write)) {}
+
 Hub::~Hub() = default;
 
 void Hub::add(std::unique_ptr<Source> source) {

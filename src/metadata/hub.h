@@ -28,7 +28,7 @@ class Hub {
   using Clock = std::chrono::steady_clock;
 
   /// `write` takes whole lines; one call at a time.
-  explicit Hub(std::function<void(const std::string&)> write) : write_(std::move(write)) {}
+  explicit Hub(std::function<void(const std::string&)> write);
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
   /// Never reached: threads may be within calls that do not end, so the program ends by _exit.
