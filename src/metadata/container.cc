@@ -169,6 +169,7 @@ void fill_from_labels(Container& container, const std::map<std::string, std::str
   std::string type;
   take(type, {"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType", "io.cri-containerd.kind",
               "io.kubernetes.docker.type"});
+  container.labels.erase("io.cri-containerd.kind");
   if (type == "sandbox" || type == "podsandbox") {
     container.sandbox = true;
     // What stands for the container's name there is the kubelet's filler.

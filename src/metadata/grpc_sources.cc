@@ -423,8 +423,8 @@ SourceState ContainerdSource::follow(const Watcher& watcher) {
   request.add_filters(R"(topic~="^/tasks/(start|exit|paused|resumed)$")");
   request.add_filters(R"(topic~="^/containers/(create|update)$")");
   wire::CtrEnvelope envelope;
-  const GrpcClient::Outcome outcome = events_.follow(
-      "/containerd.services.events.v1.Events/Subscribe", request, envelope, watcher.connected, [&] {
+  const GrpcClient::Outcome outcome =
+      events_.follow("/containerd.services.events.v1.Events/Subscribe", request, envelope, watcher.connected, [&] {
         Container container;
         const std::string& topic = envelope.topic();
         if (topic == "/containers/create") {
@@ -445,6 +445,10 @@ SourceState ContainerdSource::follow(const Watcher& watcher) {
             return;  // of an exec
           }
           container.id = event.id();
+          container.state = topic == "/tasks/exit"            ? "exited"
+                            : topic == "/tasks/paused"        ? "paused"
+                            : topic.substr(0, 7) == "/tasks/" ? "running"
+                                                              : "";
         }
         container.scope = "containerd/" + envelope.namespace_();
         container.runtime = envelope.namespace_() == kDockerNamespace ? "docker" : "containerd";

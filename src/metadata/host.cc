@@ -138,6 +138,11 @@ std::vector<std::string> Host::names(const std::string& directory, size_t max_na
 
 bool Host::exists(const std::string& path) const { return static_cast<bool>(open(path, O_PATH)); }
 
+bool Host::is_process(pid_t pid) const {
+  const std::string directory = "/proc/" + std::to_string(pid);
+  return exists(directory) || access(directory.c_str(), F_OK) == 0;
+}
+
 std::string Host::cgroup_of(const std::string& id, pid_t pid, const std::string& cgroups_path) const {
   if (pid > 0) {
     const std::string file = "/proc/" + std::to_string(pid) + "/cgroup";

@@ -25,6 +25,9 @@ class Host {
   /// As we have to call it.
   [[nodiscard]] std::string path(const std::string& path) const;
 
+  /// In the host's /proc, or ours where that is not mounted.
+  [[nodiscard]] bool is_process(pid_t pid) const;
+
   /// The top cgroup of a container: the one of its process that has its id in the path or is what its OCI configuration
   /// asks for; else what that asks for. A process id is reused, and may be of another pid namespace, so what fits
   /// neither is not believed. Empty: not known.

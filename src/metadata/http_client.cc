@@ -38,8 +38,7 @@ SourceState state_of(const error_code& error, const char* what) {
   if (error == boost::system::errc::no_such_file_or_directory) {
     return {Kind::kMissing};
   }
-  const bool is_refusal =
-      error == asio::error::connection_refused || error == boost::system::errc::permission_denied;
+  const bool is_refusal = error == asio::error::connection_refused || error == boost::system::errc::permission_denied;
   return {is_refusal ? Kind::kRefused : Kind::kFailed, std::string(what) + ": " + error.message()};
 }
 
@@ -228,6 +227,8 @@ SourceState HttpClient::follow(const std::string& target, const std::function<vo
     if (const error_code error = exchange.send(request_for(server_, target, {}))) {
       return state_of(error, "asking");
     }
+    connected();
+    exchange.forget_deadline();
     http::response_parser<http::buffer_body> parser;
     parser.body_limit(boost::none);
     if (const error_code error = exchange.read_header(parser)) {
@@ -236,8 +237,6 @@ SourceState HttpClient::follow(const std::string& target, const std::function<vo
     if (parser.get().result() != http::status::ok) {
       return {SourceState::Kind::kFailed, "events: status " + std::to_string(parser.get().result_int())};
     }
-    connected();
-    exchange.forget_deadline();
     std::string unread;
     char buffer[16384];
     while (!parser.is_done()) {

@@ -36,8 +36,8 @@ class HttpClient {
 
   [[nodiscard]] HttpAnswer get(const std::string& target, const std::map<std::string, std::string>& headers = {}) const;
 
-  /// An answer without an end, line by line, until the connection ends or a line is too long. Only its beginning has
-  /// a deadline. `connected` is called when it has begun.
+  /// An answer without an end, line by line, until the connection ends or a line is too long. `connected` is called
+  /// when the question is sent: Podman's answer begins with what happens first.
   SourceState follow(const std::string& target, const std::function<void()>& connected,
                      const std::function<void(std::string_view)>& line) const;
 

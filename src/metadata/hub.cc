@@ -140,7 +140,7 @@ void Hub::container_changed(const Source& source, const Container& container) {
   // Others at the same socket know it, too.
   for (const std::unique_ptr<Worker>& worker : workers_) {
     if (worker->source().endpoint() == source.endpoint()) {
-      worker->refresh(container.id);
+      worker->refresh(container.id, container.state);
     }
   }
 }

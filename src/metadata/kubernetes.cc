@@ -122,8 +122,8 @@ SourceState KubernetesSource::list(std::vector<Container>& found) {
     return answer.state;
   }
   if (answer.status == kUnauthorized || answer.status == kForbidden) {
-    return {Kind::kRefused, "status " + std::to_string(answer.status) +
-                                ": the service account needs the right to get its own pod"};
+    return {Kind::kRefused,
+            "status " + std::to_string(answer.status) + ": the service account needs the right to get its own pod"};
   }
   if (answer.status != kOk) {
     return {Kind::kFailed, "status " + std::to_string(answer.status)};

@@ -355,7 +355,7 @@ void OciSource::read_storage(const std::string& id, std::vector<Container>& foun
         }
         container.pid = pid_in(host_.read(run + user_data + "/pidfile", kMaxState));
         // The file stays when the process has ended.
-        if (container.pid > 0 && !host_.exists("/proc/" + std::to_string(container.pid))) {
+        if (container.pid > 0 && !host_.is_process(container.pid)) {
           container.pid = 0;
         }
         container.state = container.pid > 0 ? "running" : "";

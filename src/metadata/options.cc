@@ -28,7 +28,8 @@ constexpr const char* kDefaultSockets[] = {
 };
 
 constexpr const char* kFooter =
-    "Reads lines like {\"ask\":{\"cgroup\":\"/...\",\"id\":\"...\",\"pid\":1}} from the standard input until it ends, and "
+    "Reads lines like {\"ask\":{\"cgroup\":\"/...\",\"id\":\"...\",\"pid\":1}} from the standard input until it ends, "
+    "and "
     "writes\nlines like {\"container\":{...}}, {\"source\":{...}}, {\"unknown\":{...}} and {\"listed\":true}.";
 
 constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -90,7 +91,7 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--host-root", options.host_root, "Where the host's files are mounted; the usual sockets are below")
       ->check(CLI::ExistingDirectory)
       ->capture_default_str();
-  double timeout = 2;
+  double timeout = 5;
   app.add_option("--timeout", timeout, "How long to wait for an answer, in seconds")
       ->check(CLI::Range(0.05, 600.0))
       ->capture_default_str();

@@ -20,7 +20,7 @@ struct RuntimeSocket {
 struct Options {
   std::vector<RuntimeSocket> sockets;
   std::string host_root = "/";
-  std::chrono::milliseconds timeout{2000};
+  std::chrono::milliseconds timeout{5000};
   bool list_only = false;
   /// Within a cluster.
   std::optional<KubernetesSettings> kubernetes;

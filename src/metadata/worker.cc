@@ -22,8 +22,9 @@ constexpr milliseconds kMissingBackoff(2'000);
 /// More at a time are answered by one list.
 constexpr size_t kMaxAsksAtOnce = 64;
 constexpr size_t kMaxQueue = 10'000;
-/// A runtime tells that a container starts before it says so when asked.
-constexpr milliseconds kLookAgain(200);
+/// A runtime tells what happens before it says the same when asked, CRI most of all.
+constexpr milliseconds kLookAgain(100);
+constexpr int kMaxTries = 6;
 
 /// Calls a source; what it throws becomes its state.
 template <typename Call>
@@ -49,10 +50,12 @@ void Worker::look_up(const Ask& ask) {
   changed_.notify_all();
 }
 
-void Worker::refresh(const std::string& id, Clock::time_point when) {
+void Worker::refresh(Refresh what) {
   const std::lock_guard lock(mutex_);
   if (refreshes_.size() < kMaxQueue) {
-    refreshes_.emplace(when, id);
+    // At once, then later and later.
+    const milliseconds delay = what.tries == 0 ? milliseconds(0) : kLookAgain * (1 << (what.tries - 1));
+    refreshes_.emplace(Clock::now() + delay, std::move(what));
   } else {
     relist_ = true;
   }
@@ -79,12 +82,12 @@ Worker::Work Worker::wait_for_work() {
     }
     while (!refreshes_.empty() && refreshes_.begin()->first <= now) {
       if (is_up()) {
-        work.ids.push_back(std::move(refreshes_.begin()->second));
+        work.refreshes.push_back(std::move(refreshes_.begin()->second));
       }
       refreshes_.erase(refreshes_.begin());
     }
     work.asks.swap(asks_);
-    if (work.list || !work.ids.empty() || !work.asks.empty()) {
+    if (work.list || !work.refreshes.empty() || !work.asks.empty()) {
       return work;
     }
     Clock::time_point until = now + std::chrono::hours(1);
@@ -102,14 +105,17 @@ void Worker::run() {
   bool is_first = true;
   while (true) {
     Work work = wait_for_work();
-    if (work.list || work.asks.size() + work.ids.size() > kMaxAsksAtOnce) {
+    if (work.list || work.asks.size() + work.refreshes.size() > kMaxAsksAtOnce) {
       list();
     } else {
       for (const Ask& ask : work.asks) {
-        look_up_now(ask);
+        (void)look_up_now(ask);
       }
-      for (const std::string& id : work.ids) {
-        look_up_now({.cgroup = {}, .id = id, .pid = 0});
+      for (Refresh& what : work.refreshes) {
+        const std::string state = look_up_now({.cgroup = {}, .id = what.id, .pid = 0});
+        if (!what.state.empty() && state != what.state && ++what.tries < kMaxTries) {
+          refresh(std::move(what));
+        }
       }
     }
     for (const Ask& ask : work.asks) {
@@ -149,23 +155,25 @@ void Worker::list() {
   next_list_ = Clock::now() + backoff_;
 }
 
-void Worker::look_up_now(const Ask& ask) {
+std::string Worker::look_up_now(const Ask& ask) {
+  std::string its_state;
   if (!is_up()) {
-    return;
+    return its_state;
   }
   std::vector<Container> found;
   const SourceState state = guarded([&] { return source_->look_up(ask, found); });
   set_state(state);
   if (!is_up()) {
     next_list_ = Clock::now();
-    return;
+    return its_state;
   }
   for (Container& container : found) {
-    if (container.id == ask.id && container.state == "created") {
-      refresh(ask.id, Clock::now() + kLookAgain);
+    if (container.id == ask.id) {
+      its_state = container.state;
     }
     hub_.put(*source_, std::move(container), false);
   }
+  return its_state;
 }
 
 void Worker::run_follower() {

@@ -28,22 +28,30 @@ class Worker {
   void start();
   /// Hub::looked_up follows.
   void look_up(const Ask& ask);
-  /// The same without that, for what was in the news.
-  void refresh(const std::string& id, Clock::time_point when = Clock::now());
+  /// For what was in the news: until the source says that it is in this state, too (empty: any), or a few times in
+  /// vain.
+  void refresh(const std::string& id, const std::string& state) { refresh({.id = id, .state = state, .tries = 0}); }
   void relist();
 
  private:
+  struct Refresh {
+    std::string id;
+    std::string state;
+    int tries = 0;
+  };
   struct Work {
     bool list = false;
     std::deque<Ask> asks;
-    std::deque<std::string> ids;
+    std::deque<Refresh> refreshes;
   };
 
   void run();
   void run_follower();
   [[nodiscard]] Work wait_for_work();
   void list();
-  void look_up_now(const Ask& ask);
+  void refresh(Refresh what);
+  /// The state in which the one with this id is.
+  std::string look_up_now(const Ask& ask);
   void set_state(const SourceState& state);
   [[nodiscard]] bool is_up() const { return state_.kind == SourceState::Kind::kAnswered; }
 
@@ -54,7 +62,7 @@ class Worker {
   std::condition_variable changed_;
   bool relist_ = true;
   std::deque<Ask> asks_;
-  std::multimap<Clock::time_point, std::string> refreshes_;
+  std::multimap<Clock::time_point, Refresh> refreshes_;
   /// Whether the follower is connected: then nothing needs to be listed again.
   bool is_followed_ = false;
 
