@@ -309,7 +309,7 @@ SourceState PodmanSource::look_up(const Ask& ask, std::vector<Container>& found)
   if (!is_unique_id(ask.id)) {
     return {Kind::kAnswered};
   }
-  const SourceState state = find_api(prefix);
+  SourceState state = find_api(prefix);
   return state.kind == Kind::kAnswered ? inspect(prefix, ask.id, found) : state;
 }
 
@@ -345,7 +345,7 @@ SourceState PodmanSource::inspect(const std::string& prefix, const std::string& 
 
 SourceState PodmanSource::follow(const Watcher& watcher) {
   std::string prefix;
-  const SourceState state = find_api(prefix);
+  SourceState state = find_api(prefix);
   if (state.kind != Kind::kAnswered) {
     return state;
   }

@@ -162,7 +162,7 @@ SourceState CriSource::list_all(const std::string& id, std::vector<Container>& f
     fill_pod(container, pod);
     container.sandbox = true;
     container.state = pod.state() == 0 ? "running" : "exited";
-    const SourceState state = fill_status(container);
+    SourceState state = fill_status(container);
     if (state.kind != Kind::kAnswered) {
       return state;
     }
@@ -186,7 +186,7 @@ SourceState CriSource::list_all(const std::string& id, std::vector<Container>& f
     container.image_digest = container.image_id.empty() ? digest_part(item.image_ref()) : std::string();
     container.state = cri_state(item.state());
     fill_from_labels(container, container.labels);
-    const SourceState state = fill_status(container);
+    SourceState state = fill_status(container);
     if (state.kind != Kind::kAnswered) {
       return state;
     }
@@ -323,7 +323,7 @@ SourceState ContainerdSource::namespaces(std::vector<std::string>& names) {
 
 SourceState ContainerdSource::list(std::vector<Container>& found) {
   std::vector<std::string> names;
-  const SourceState state = namespaces(names);
+  SourceState state = namespaces(names);
   if (state.kind != Kind::kAnswered) {
     return state;
   }

@@ -214,7 +214,7 @@ HttpAnswer HttpClient::get(const std::string& target, const std::map<std::string
     if (error && !parser.is_done()) {
       return state_of(error, "reading the answer");
     }
-    answer.status = parser.get().result_int();
+    answer.status = static_cast<int>(parser.get().result_int());
     answer.body = std::move(parser.get().body());
     return {SourceState::Kind::kAnswered};
   });

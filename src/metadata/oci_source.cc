@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metadata/oci_source.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <map>
 #include <optional>
@@ -197,11 +199,9 @@ bool OciSource::is_kata(const std::string& id) const {
 /// io.containerd.runtime.v2.task/NAMESPACE/ID, as long as its process lives.
 void OciSource::read_containerd(const std::string& id, std::vector<Container>& found) const {
   for (const std::string& ns : host_.names(kContainerd, kMaxNames)) {
-    std::string directory = kContainerd;
-    directory += "/" + ns;
+    const std::string directory = fmt::format("{}/{}", kContainerd, ns);
     for (const std::string& name : names_or(host_, directory, id)) {
-      std::string bundle = directory;
-      bundle += "/" + name;
+      const std::string bundle = fmt::format("{}/{}", directory, name);
       const std::optional<std::string> text = host_.read(bundle + "/config.json", kMaxOciConfig);
       const std::optional<OciConfig> config = text ? parse_oci_config(*text) : std::nullopt;
       if (!config) {
@@ -228,7 +228,7 @@ void OciSource::read_containerd(const std::string& id, std::vector<Container>& f
 
 void OciSource::read_runc(const std::string& id, std::vector<Container>& found) const {
   for (const std::string& name : names_or(host_, kRunc, id)) {
-    const std::optional<std::string> text = host_.read(kRunc + "/" + name + "/state.json", kMaxState);
+    const std::optional<std::string> text = host_.read(fmt::format("{}/{}/state.json", kRunc, name), kMaxState);
     std::optional<RuncState> state = text ? parse_runc_state(*text) : std::nullopt;
     if (!state || state->container.id != name) {
       continue;
@@ -253,7 +253,7 @@ void OciSource::read_runc(const std::string& id, std::vector<Container>& found) 
 
 void OciSource::read_crun(const std::string& id, std::vector<Container>& found) const {
   for (const std::string& name : names_or(host_, kCrun, id)) {
-    const std::optional<std::string> text = host_.read(kCrun + "/" + name + "/status", kMaxState);
+    const std::optional<std::string> text = host_.read(fmt::format("{}/{}/status", kCrun, name), kMaxState);
     const std::optional<Json> json = text ? Json::parse(*text) : std::nullopt;
     if (!json || !json->root().IsObject()) {
       continue;
@@ -282,9 +282,7 @@ void OciSource::read_docker(const std::string& id, std::vector<Container>& found
   const std::string directory = kDocker + "/containers";
   std::vector<Container> containers;
   for (const std::string& name : names_or(host_, directory, id)) {
-    std::string file = directory;
-    file += "/" + name + "/config.v2.json";
-    const std::optional<std::string> text = host_.read(file, kMaxState);
+    const std::optional<std::string> text = host_.read(fmt::format("{}/{}/config.v2.json", directory, name), kMaxState);
     std::optional<Container> container = text ? parse_docker_config(*text) : std::nullopt;
     if (container && container->id == name) {
       container->cgroup = host_.cgroup_of(name, container->pid, {});
@@ -298,7 +296,7 @@ void OciSource::read_docker(const std::string& id, std::vector<Container>& found
   std::map<std::string, std::vector<std::string>> references;
   for (const std::string& driver : host_.names(kDocker + "/image", kMaxNames)) {
     const std::optional<std::string> text =
-        host_.read(kDocker + "/image/" + driver + "/repositories.json", kMaxStorage);
+        host_.read(fmt::format("{}/image/{}/repositories.json", kDocker, driver), kMaxStorage);
     const std::optional<Json> json = text ? Json::parse(*text) : std::nullopt;
     const Value* repositories = json ? &member(json->root(), "Repositories") : nullptr;
     if (repositories != nullptr && repositories->IsObject()) {
@@ -322,10 +320,8 @@ void OciSource::read_storage(const std::string& id, std::vector<Container>& foun
       continue;
     }
     const std::string driver = name.substr(0, name.size() - kContainers.size());
-    std::string directory = kStorage;
-    directory += "/" + name;
-    std::string run = kStorageRun;
-    run += "/" + name;
+    const std::string directory = fmt::format("{}/{}", kStorage, name);
+    const std::string run = fmt::format("{}/{}", kStorageRun, name);
     std::map<std::string, std::string> digests;
     for (const char* file : {"/containers.json", "/volatile-containers.json"}) {
       const std::optional<std::string> text = host_.read(directory + file, kMaxStorage);
@@ -337,8 +333,7 @@ void OciSource::read_storage(const std::string& id, std::vector<Container>& foun
           continue;
         }
         // CRI-O's configuration is below /run, Podman's beside the list.
-        std::string user_data = "/" + container.id;
-        user_data += "/userdata";
+        const std::string user_data = fmt::format("/{}/userdata", container.id);
         std::optional<std::string> config_text = host_.read(directory + user_data + "/config.json", kMaxOciConfig);
         if (!config_text) {
           config_text = host_.read(run + user_data + "/config.json", kMaxOciConfig);
@@ -361,7 +356,7 @@ void OciSource::read_storage(const std::string& id, std::vector<Container>& foun
         container.state = container.pid > 0 ? "running" : "";
         container.cgroup = host_.cgroup_of(container.id, container.pid, cgroups_path);
         if (digests.empty()) {
-          digests = storage_digests(host_, std::string(kStorage) + "/" + driver + "-images");
+          digests = storage_digests(host_, fmt::format("{}/{}-images", kStorage, driver));
         }
         container.image_digest = digests[container.image_id];
         found.push_back(std::move(container));

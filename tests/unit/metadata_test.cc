@@ -155,10 +155,12 @@ TEST(OciConfigs, AreRead) {
 }
 
 TEST(OciConfigs, OfCrio) {
-  const std::vector<Container> found = parse_storage_containers(R"([
-    {"id":"one","image":")" + std::string(64, '1') + R"(","names":["k8s_app_web_shop_uid_2"],
+  const std::vector<Container> found =
+      parse_storage_containers(R"([
+    {"id":"one","image":")" + std::string(64, '1') +
+                               R"(","names":["k8s_app_web_shop_uid_2"],
      "metadata":"{\"pod-name\":\"web\",\"pod-id\":\"two\",\"image-name\":\"app:1\",\"metadata-name\":\"app\",)"
-     R"(\"uid\":\"u\",\"namespace\":\"shop\",\"attempt\":2}"},
+                               R"(\"uid\":\"u\",\"namespace\":\"shop\",\"attempt\":2}"},
     {"id":"two","names":["k8s_POD_web"],"metadata":"{\"pod-name\":\"web\",\"pod-id\":\"two\"}"},
     {"id":"three","metadata":"["}, {"names":["nobody"]}, 7])");
   ASSERT_THAT(found, SizeIs(3));
