@@ -155,7 +155,8 @@ class OfContainerd(Case):
         metadata.wait_container("the namesake", id="before", cgroup="/other/before", state="running")
         self.check(metadata.answer(cgroup="/default/before", id="before"), pid=before["pid"])
         self.check(metadata.answer(cgroup="/other/before/below"), cgroup="/other/before")
-        self.assertNotEqual(metadata.answer(cgroup="/other/before")["pid"], before["pid"])
+        namesake = wait_for(lambda: metadata.answer(cgroup="/other/before").get("pid"), "the namesake's process")
+        self.assertNotEqual(namesake, before["pid"])
         # Gone before anybody could ask.
         self.containerd.ctr("run", "--rm", REGISTRY.image, "short", "/bin/true")
         self.check(metadata.wait_container("the short-lived one", id="short"), image=REGISTRY.image)
