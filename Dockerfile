@@ -37,11 +37,15 @@ RUN apt-get update \
         libelf-dev \
         libexpected-dev \
         libfmt-dev \
+        libgrpc++-dev \
+        libprotobuf-dev \
         libspdlog-dev \
+        libssl-dev \
         llvm \
         ninja-build \
         pkg-config \
         prometheus-cpp-dev \
+        protobuf-compiler \
         rapidjson-dev \
         zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*

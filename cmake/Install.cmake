@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `make install` and the package put where. Files that name other installed files get the prefix of the configuration.
 install(TARGETS snoop RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS snoop_metadata RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/snoop)
 install(PROGRAMS scripts/find-cgroup.sh DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME snoop-find-cgroup)
 install(PROGRAMS scripts/show-report.py DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME snoop-show-report)
 install(FILES docs/report.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/snoop)

@@ -9,11 +9,13 @@ packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git python3
   libbpf-dev libelf-dev libcap-dev zlib1g-dev linux-libc-dev
   libcli11-dev libspdlog-dev libfmt-dev rapidjson-dev libexpected-dev
   libboost-dev prometheus-cpp-dev
+  libgrpc++-dev libprotobuf-dev protobuf-compiler libssl-dev
   libgtest-dev libgmock-dev"
 if [ "${1:-}" = --test ]; then
   packages="$packages python3-jsonschema python3-yaml strace clang-format clang-tidy shellcheck
     gcc musl-tools runc findutils tar procps util-linux mount
-    busybox-static sqlite3 openssl perl zsh fish man-db prometheus"
+    busybox-static sqlite3 openssl perl zsh fish man-db prometheus
+    containerd docker.io podman conmon python3-grpcio"
 fi
 if [ "${1:-}" = --vm ]; then
   packages="$packages qemu-system-x86 cpio busybox-static xz-utils zstd binutils libc-bin"
