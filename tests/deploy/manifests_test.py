@@ -166,6 +166,7 @@ class LeastPrivilege(unittest.TestCase):
             self.assertIn(f"--cap-add={name}", dockerfile)
         version = next(line.split()[2] for line in (SOURCE / "CMakeLists.txt").read_text().splitlines()
                        if line.startswith("project("))
+        self.assertIn(f"ARG VERSION={version}\n", dockerfile)
         for snoop in (self.node["containers"][0], self.sidecar["initContainers"][0]):
             self.assertEqual(snoop["image"], f"snoop:{version}")
 
