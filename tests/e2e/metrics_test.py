@@ -157,7 +157,7 @@ class Metrics(Case):
         worker.open(self.make_files(10))
         config = self.scratch / "prometheus.yml"
         config.write_text(json.dumps({
-            "global": {"scrape_interval": "300ms", "scrape_timeout": "300ms", "evaluation_interval": "300ms"},
+            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "300ms"},
             "rule_files": [str(ALERTS)],
             "scrape_configs": [{"job_name": "snoop", "honor_labels": True,
                                 "static_configs": [{"targets": [f"{host}:{port}"]}]}]}))
@@ -177,6 +177,8 @@ class Metrics(Case):
                                             timeout=harness.DEADLINE) as response:
                     return json.load(response)["data"]["result" if path == "query" else "groups"]
             except urllib.error.HTTPError as error:
+                if error.code == 503:
+                    return None  # not ready yet
                 raise AssertionError(f"{parameters}: {error.read()}") from None
             except OSError:
                 return None  # not listening yet
