@@ -28,8 +28,14 @@ time_t whole_seconds(WallTime time) { return time / kNanosPerSecond - (time % kN
 WallTime wall_now() { return read_clock(CLOCK_REALTIME); }
 
 WallTime wall_from_boottime(uint64_t boottime_ns) {
+  // One look at the clocks is enough for all that came before it.
+  static uint64_t looked_at = 0;
+  static uint64_t booted = 0;
+  if (boottime_ns > looked_at || looked_at == 0) {
+    looked_at = static_cast<uint64_t>(read_clock(CLOCK_BOOTTIME));
+    booted = static_cast<uint64_t>(read_clock(CLOCK_REALTIME)) - looked_at;
+  }
   // Wraps around for a reading that cannot be, instead of overflowing.
-  const auto booted = static_cast<uint64_t>(read_clock(CLOCK_REALTIME) - read_clock(CLOCK_BOOTTIME));
   return static_cast<WallTime>(booted + boottime_ns);
 }
 

@@ -13,7 +13,8 @@ using WallTime = int64_t;
 
 [[nodiscard]] WallTime wall_now();
 
-/// What the wall clock shows for a CLOCK_BOOTTIME reading, as it goes now.
+/// What the wall clock showed for a CLOCK_BOOTTIME reading, as it went when a later
+/// one, or this, was first asked for. Readings come in order, more or less.
 [[nodiscard]] WallTime wall_from_boottime(uint64_t boottime_ns);
 
 /// RFC 3339 with milliseconds, in UTC.

@@ -187,6 +187,9 @@ void RootWalker::skip_plain_part(State& state, std::string_view& path) {
     place += '/';
     place += part;
   }
+  if (out_of_reach_.size() > state.at.size() && place.starts_with(out_of_reach_ + '/')) {
+    place = out_of_reach_;
+  }
   for (place = parent_of(place); place.size() > state.at.size(); place = parent_of(place)) {
     if (reach(place)) {
       break;
@@ -194,6 +197,7 @@ void RootWalker::skip_plain_part(State& state, std::string_view& path) {
     if (errno != EAGAIN && errno != ENOENT) {
       return;
     }
+    out_of_reach_ = place;
   }
   Components rest(path);
   for (size_t at = state.at.size(); at < place.size();) {

@@ -60,7 +60,10 @@ class RootWalker {
   /// kind of file, or one that reading may wait for.
   [[nodiscard]] UniqueFd open_file(std::string_view path);
   /// Forgets the directories that it has seen: they may change.
-  void begin_batch() { directories_.clear(); }
+  void begin_batch() {
+    directories_.clear();
+    out_of_reach_.clear();
+  }
 
   [[nodiscard]] int root_fd() const { return root_.fd.get(); }
 
@@ -89,6 +92,9 @@ class RootWalker {
   /// By path, without links and without a slash at the end.
   std::unordered_map<std::string, Directory> directories_;
   bool holds_other_mounts_ = false;
+  /// The last directory that reach() did not come to; empty: none. Programs look for
+  /// many files where there is nothing.
+  std::string out_of_reach_;
 };
 
 }  // namespace snoop

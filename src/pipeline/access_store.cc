@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <functional>
 
 namespace snoop {
 
@@ -46,9 +45,13 @@ AccessStore::Added AccessStore::add(const Use& use) {
     grow();
   }
   const size_t mask = slots_.size() - 1;
-  size_t slot = std::hash<std::string_view>{}(use.path) & mask;
-  while (slots_[slot] != 0) {
-    const uint32_t index = slots_[slot] - 1;
+  const uint32_t hash = hash_of(use.path);
+  size_t slot = hash & mask;
+  for (; slots_[slot].number != 0; slot = (slot + 1) & mask) {
+    if (slots_[slot].hash != hash) {
+      continue;
+    }
+    const uint32_t index = slots_[slot].number - 1;
     Entry& entry = entries_[index];
     if (entry.path() == use.path) {
       Added added{Outcome::kMerged, index, !entry.is_found() && is_found_in(use.seen)};
@@ -75,7 +78,6 @@ AccessStore::Added AccessStore::add(const Use& use) {
       }
       return added;
     }
-    slot = (slot + 1) & mask;
   }
   if (entries_.size() >= max_files_ || entries_.size() >= kNoIndex - 1) {
     return {};
@@ -91,8 +93,8 @@ AccessStore::Added AccessStore::add(const Use& use) {
   entry.count_ = use.count;
   set_origin(entry, use);
   entries_.push_back(entry);
-  slots_[slot] = static_cast<uint32_t>(entries_.size());
-  return {Outcome::kNew, slots_[slot] - 1, entry.is_found()};
+  slots_[slot] = {hash, static_cast<uint32_t>(entries_.size())};
+  return {Outcome::kNew, slots_[slot].number - 1, entry.is_found()};
 }
 
 void AccessStore::add_uses(uint32_t index, uint64_t count, WallTime last_seen) {
@@ -165,14 +167,16 @@ std::string_view AccessStore::keep(std::string_view text) {
 }
 
 void AccessStore::grow() {
-  std::vector<uint32_t> slots(std::max(kFirstSlots, slots_.size() * 2));
+  std::vector<Slot> slots(std::max(kFirstSlots, slots_.size() * 2));
   const size_t mask = slots.size() - 1;
-  for (size_t i = 0; i < entries_.size(); i++) {
-    size_t slot = std::hash<std::string_view>{}(entries_[i].path()) & mask;
-    while (slots[slot] != 0) {
-      slot = (slot + 1) & mask;
+  for (const Slot& former : slots_) {
+    if (former.number != 0) {
+      size_t slot = former.hash & mask;
+      while (slots[slot].number != 0) {
+        slot = (slot + 1) & mask;
+      }
+      slots[slot] = former;
     }
-    slots[slot] = static_cast<uint32_t>(i + 1);
   }
   slots_ = std::move(slots);
 }

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -89,6 +91,11 @@ class AccessStore {
   };
 
   explicit AccessStore(size_t max_files) : max_files_(max_files) {}
+  AccessStore(AccessStore&&) = default;
+  AccessStore& operator=(AccessStore&&) = default;
+  AccessStore(const AccessStore&) = delete;
+  AccessStore& operator=(const AccessStore&) = delete;
+  ~AccessStore() = default;
 
   Added add(const Use& use);
   /// Further accesses to the entry at `index`, and when the last one was.
@@ -96,7 +103,7 @@ class AccessStore {
 
   [[nodiscard]] size_t size() const { return entries_.size(); }
   /// In the order of their first use.
-  [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
+  [[nodiscard]] const std::deque<Entry>& entries() const { return entries_; }
   /// The use that would make this entry.
   [[nodiscard]] Use use_of(const Entry& entry) const;
 
@@ -112,9 +119,19 @@ class AccessStore {
   void grow();
 
   size_t max_files_;
-  std::vector<Entry> entries_;
-  /// Open addressing over entries_; 0 is free, else the index plus one.
-  std::vector<uint32_t> slots_;
+  /// Grows without being copied.
+  std::deque<Entry> entries_;
+  struct Slot {
+    /// The lower half of the path's: tells most others without a look at them.
+    uint32_t hash = 0;
+    /// Into entries_, plus one; 0: free.
+    uint32_t number = 0;
+  };
+  [[nodiscard]] static uint32_t hash_of(std::string_view path) {
+    return static_cast<uint32_t>(std::hash<std::string_view>{}(path));
+  }
+  /// Open addressing.
+  std::vector<Slot> slots_;
   /// The bytes of all paths, in blocks that never move.
   std::vector<std::unique_ptr<char[]>> blocks_;
   size_t block_left_ = 0;

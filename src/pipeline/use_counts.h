@@ -3,8 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
-#include <vector>
 
 #include "base/clock.h"
 #include "event.h"
@@ -36,8 +36,8 @@ class UseCounts {
     uint64_t collected = 0;
   };
 
-  /// By number modulo SNOOP_USE_COUNTS.
-  std::vector<Known> known_;
+  /// By number modulo SNOOP_USE_COUNTS. Grows without being copied.
+  std::deque<Known> known_;
 };
 
 }  // namespace snoop

@@ -163,6 +163,18 @@ TEST_F(RootWalkTest, ChangesShowInTheNextBatch) {
   EXPECT_EQ(walk("/current/b").resolved, "/x/b");
 }
 
+TEST_F(RootWalkTest, FindsWhatIsMadeBesideWhatWasMissing) {
+  walker.begin_batch();
+  EXPECT_EQ(walker.walk("/", "/a/none/b/file", true).end, Walk::End::kMissing);
+  fs::create_directories(dir / "a/none/b");
+  write_file(dir / "a/none/b/file", "");
+  link("/x", "/a/none/c");
+  EXPECT_EQ(walker.walk("/", "/a/none/b/file", true).end, Walk::End::kFound) << "in the same batch";
+  EXPECT_EQ(walker.walk("/", "/a/none/c/b", true).resolved, "/x/b");
+  EXPECT_EQ(walker.walk("/a/none/b", "file", true).resolved, "/a/none/b/file");
+  EXPECT_EQ(walker.walk("/a/none/b", "deep/none", true).path, "/a/none/b/deep/none");
+}
+
 TEST_F(RootWalkTest, FewDescriptorsForManyDirectories) {
   for (int i = 0; i < 1000; i++) {
     fs::create_directories(dir / ("many/" + std::to_string(i)));
