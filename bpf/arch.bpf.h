@@ -6,7 +6,7 @@
 #include "kernel_types.bpf.h"
 
 /* Tables of `cfg_rules`. */
-enum { ABI_NATIVE = 0, ABI_COMPAT = 1, ABI_COUNT = 2 };
+enum { ABI_NATIVE = 0, ABI_COMPAT = 1, ABI_COUNT = 2 }; /* what task_abi returns */
 
 #if defined(__TARGET_ARCH_x86)
 
@@ -25,7 +25,7 @@ static __always_inline long syscall_result(const struct pt_regs *regs)
 
 static __always_inline int task_abi(const struct task_struct *task)
 {
-  return task->thread_info.status & TS_COMPAT ? ABI_COMPAT : ABI_NATIVE;
+  return (task->thread_info.status & TS_COMPAT) / TS_COMPAT;
 }
 
 static __always_inline void copy_args(__u64 *args, const struct pt_regs *regs, int abi)
@@ -69,7 +69,7 @@ static __always_inline long syscall_result(const struct pt_regs *regs)
 
 static __always_inline int task_abi(const struct task_struct *task)
 {
-  return task->thread_info.flags & (1UL << TIF_32BIT) ? ABI_COMPAT : ABI_NATIVE;
+  return task->thread_info.flags >> TIF_32BIT & 1;
 }
 
 /* regs[0] holds the result already; orig_x0 the first argument. */

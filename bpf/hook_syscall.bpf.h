@@ -16,7 +16,7 @@ static __always_inline __u64 arg_of(const struct call *call, __u32 n)
 /* `cfg_rules` of a call. */
 static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
 {
-  return &cfg_rules[call->abi == ABI_COMPAT ? ABI_COMPAT : ABI_NATIVE][call->number & (SNOOP_MAX_SYSCALL - 1)];
+  return &cfg_rules[call->abi & (ABI_COUNT - 1)][call->number & (SNOOP_MAX_SYSCALL - 1)];
 }
 _Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "rule_of");
 
@@ -169,13 +169,14 @@ static __always_inline bool set_socket_path(struct access *access, const struct 
 }
 
 /* The same of a call with one address, or the first one. */
-static __noinline bool socket_path(struct access *access, struct call *call,
-                                   const volatile struct snoop_syscall_rule *rule)
+static __noinline bool socket_path(struct scratch *scratch, const volatile struct snoop_syscall_rule *rule)
 {
+  const struct call *call = &scratch->call;
+  struct meaning *meaning = &scratch->meaning;
   struct msg_name name = {};
   __u64 first = arg_of(call, rule->path);
 
-  if (call->op == SNOOP_OP_SOCKETCALL) {
+  if (meaning->op == SNOOP_OP_SOCKETCALL) {
     __u32 args[6] = {};
     __u64 which = arg_of(call, rule->extra);
 
@@ -188,14 +189,14 @@ static __noinline bool socket_path(struct access *access, struct call *call,
       name.address = which == SYS_SENDTO ? args[4] : args[1];
       name.length = which == SYS_SENDTO ? args[5] : args[2];
     }
-    call->op = which == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
-  } else if (call->op == SNOOP_OP_SENDMSG || call->op == SNOOP_OP_SENDMMSG) {
+    meaning->op = which == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
+  } else if (meaning->op == SNOOP_OP_SENDMSG || meaning->op == SNOOP_OP_SENDMMSG) {
     read_msg_name(&name, first, call->abi);
   } else {
     name.address = first;
     name.length = arg_of(call, rule->extra);
   }
-  return set_socket_path(access, &name);
+  return set_socket_path(&scratch->access, &name);
 }
 
 /* struct mmsghdr and struct compat_mmsghdr: a struct msghdr and its result. */
@@ -266,7 +267,7 @@ __noinline int is_nofollow(__u32 which)
   case SNOOP_FOLLOW_NEVER: return true;
   case SNOOP_FOLLOW_UNLESS_TOLD: return (arg_of(call, rule->follow_arg) & AT_SYMLINK_NOFOLLOW) != 0;
   case SNOOP_FOLLOW_IF_TOLD: return !(arg_of(call, rule->follow_arg) & AT_SYMLINK_FOLLOW);
-  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(call->flags);
+  case SNOOP_FOLLOW_OPEN: return is_nofollow_open(scratch->meaning.flags);
   default: return false;
   }
 }
@@ -290,6 +291,7 @@ __noinline int finish_call(__u32 which)
   struct task_struct *task = bpf_get_current_task_btf();
   struct scratch *scratch = scratch_of(which);
   const volatile struct snoop_syscall_rule *rule;
+  const struct meaning *meaning;
   const struct call *call;
   __u64 kinds;
   __u32 outcome;
@@ -299,9 +301,10 @@ __noinline int finish_call(__u32 which)
   if (!scratch)
     return 0;
   call = &scratch->call;
+  meaning = &scratch->meaning;
   rule = rule_of(call);
-  kinds = call->kinds;
-  op = call->op;
+  kinds = meaning->kinds;
+  op = meaning->op;
   ret = scratch->event.result;
   if (ret >= 0 && (op <= SNOOP_OP_OPENAT2 || op == SNOOP_OP_HANDLE)) {
     struct file *file = file_of_fd(task, ret);
@@ -311,7 +314,7 @@ __noinline int finish_call(__u32 which)
     if (!file && ret == call->number)
       return 0;
     if (file)
-      kinds |= set_opened(which, (__u64)file, call->flags);
+      kinds |= set_opened(which, (__u64)file, meaning->flags);
   }
   if (is_nofollow(which))
     scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
@@ -322,7 +325,7 @@ __noinline int finish_call(__u32 which)
 
   on_path(which, op);
   /* From memory again: the verifier knows too much of what it is now. */
-  op = call->op;
+  op = meaning->op;
   ret = scratch->event.result;
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
     remember_cwd(OF_TASK(task, fs)); /* pivot_root, which counts as chroot, moves it */
@@ -331,7 +334,7 @@ __noinline int finish_call(__u32 which)
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = arg_of(call, rule->path2);
     scratch->access.dirfd = dirfd_arg(call, rule->dirfd2);
-    scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(call->flags & (MS_BIND | MS_MOVE));
+    scratch->access.absolute_only = op == SNOOP_OP_MOUNT && !(meaning->flags & (MS_BIND | MS_MOVE));
     scratch->event.flags &= SNOOP_FLAG_NOFOLLOW;
     on_path(which, op);
   }
@@ -346,18 +349,20 @@ __noinline int on_call(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
   const volatile struct snoop_syscall_rule *rule;
-  struct call *call;
+  struct meaning *meaning;
+  const struct call *call;
   __u64 kinds = KIND(CHANGE);
   long ret;
 
   if (!scratch)
     return 0;
   call = &scratch->call;
+  meaning = &scratch->meaning;
   ret = scratch->event.result;
   rule = rule_of(call);
-  call->op = rule->op;
-  call->flags = 0;
-  if (call->op == SNOOP_OP_REBASE) {
+  meaning->op = rule->op;
+  meaning->flags = 0;
+  if (meaning->op == SNOOP_OP_REBASE) {
     learn_base(scratch, bpf_get_current_task_btf());
     return 0;
   }
@@ -367,14 +372,14 @@ __noinline int on_call(__u32 which)
     scratch->access.result_buffer = arg_of(call, rule->result);
     scratch->access.result_size = rule->result_words ? rule->result_words * 8 : (__u32)ret;
   }
-  switch (call->op) {
+  switch (meaning->op) {
   case SNOOP_OP_OPEN:
-    call->flags = arg_of(call, rule->extra);
-    kinds = kinds_of_flags(call->flags);
+    meaning->flags = arg_of(call, rule->extra);
+    kinds = kinds_of_flags(meaning->flags);
     break;
   case SNOOP_OP_OPENAT2:
-    call->flags = read_open_how(scratch, arg_of(call, rule->extra));
-    kinds = kinds_of_flags(call->flags);
+    meaning->flags = read_open_how(scratch, arg_of(call, rule->extra));
+    kinds = kinds_of_flags(meaning->flags);
     break;
   case SNOOP_OP_CREAT: kinds = KIND(WRITE); break;
   case SNOOP_OP_EXEC: kinds = KIND(EXEC); break;
@@ -383,8 +388,8 @@ __noinline int on_call(__u32 which)
   case SNOOP_OP_HANDLE:
     if (ret < 0)
       return 0; /* nothing that could be named */
-    call->flags = arg_of(call, rule->extra);
-    kinds = kinds_of_flags(call->flags);
+    meaning->flags = arg_of(call, rule->extra);
+    kinds = kinds_of_flags(meaning->flags);
     scratch->access.named_by_file = true;
     break;
   case SNOOP_OP_BIND:
@@ -392,19 +397,19 @@ __noinline int on_call(__u32 which)
   case SNOOP_OP_SENDMSG:
   case SNOOP_OP_SENDMMSG:
   case SNOOP_OP_SOCKETCALL:
-    if (!socket_path(&scratch->access, call, rule) && call->op != SNOOP_OP_SENDMMSG)
+    if (!socket_path(scratch, rule) && meaning->op != SNOOP_OP_SENDMMSG)
       return 0;
-    if (call->op != SNOOP_OP_BIND)
+    if (meaning->op != SNOOP_OP_BIND)
       kinds = KIND(CONNECT);
     break;
-  case SNOOP_OP_MOUNT: call->flags = arg_of(call, rule->extra); break;
+  case SNOOP_OP_MOUNT: meaning->flags = arg_of(call, rule->extra); break;
   case SNOOP_OP_UMOUNT: scratch->access.may_be_nameless = ret == 0; break;
   case SNOOP_OP_CHANGE: break;
   default: kinds = KIND(STAT);
   }
-  call->kinds = kinds;
+  meaning->kinds = kinds;
   finish_call(which);
-  if (call->op == SNOOP_OP_SENDMMSG && scratch->event.result > 1) {
+  if (meaning->op == SNOOP_OP_SENDMMSG && scratch->event.result > 1) {
     struct messages messages = {.first = arg_of(call, rule->path), .abi = call->abi};
 
     bpf_loop(scratch->event.result - 1, on_next_message, &messages, 0);
@@ -420,42 +425,32 @@ __noinline int on_call(__u32 which)
  * The short way of most calls. What a plain call leads to depends on its arguments,
  * on where its path begins, and on the file that it opened: the same again is the
  * same access again, and is counted here. Otherwise the call takes the long way,
- * which remembers this tag if the access was not new. 0: no tag. Global, so verified
- * by itself.
+ * which remembers this tag if the access was not new. 0: no tag.
  */
-__noinline __u64 look_up_call(const struct call *call, __u32 target, __u32 slot, long ret)
+static __always_inline __u64 look_up_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
+                                          struct task_struct *task, const struct snoop_target *target, long ret)
 {
   struct seen_key key = {.hash = {cfg_hash_seed[0], cfg_hash_seed[1]}};
-  struct task_struct *task = bpf_get_current_task_btf();
-  const volatile struct snoop_syscall_rule *rule;
   struct snoop_target_stats *stats;
   struct snoop_recent *recent;
   char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
-  __u64 user_path;
-  __u64 flags;
+  __u64 user_path = call->args[rule->path & 7];
+  __u64 flags = call->args[rule->extra & 7];
   struct fs_struct *fs = OF_TASK(task, fs);
-  __u64 error;
+  __s64 error = error_of(ret);
   __u64 tag;
   long len;
 
-  if (!call)
-    return 0;
-  rule = rule_of(call);
-  user_path = call->args[rule->path & 7];
-  flags = call->args[rule->extra & 7];
   len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)user_path);
   if (len <= 1 || len >= PLAIN_PATH_MAX)
     return 0;
-  if (rule->result != SNOOP_NO_ARG && ret >= 0) {
+  if (rule->result != SNOOP_NO_ARG && !error) {
     __u64 size = rule->result_words ? rule->result_words * 8 : (__u64)ret;
 
     if (is_overwritten(user_path, len, call->args[rule->result & 7], size))
       return 0;
   }
-  error = ret >> 63;
-  barrier_var(error); /* a mask and no branch, which all that follows would be verified twice for */
-  error &= ret;
-  mix(&key, ((__u64)target << 32) | (call->abi << 31) | (call->number << 20) | ((error & 0xfff) << 8) | (len - 1));
+  mix(&key, ((__u64)target->id << 32) | (call->abi << 31) | (call->number << 20) | ((error & 0xfff) << 8) | (len - 1));
   mix(&key, flags << 32 ^ call->args[rule->follow_arg & 7]);
   mix(&key, READ_NUMBER(&fs->root.dentry));
   if (path[0] != '/') {
@@ -477,7 +472,7 @@ __noinline __u64 look_up_call(const struct call *call, __u32 target, __u32 slot,
       return 0;
     mix(&key, identity);
   }
-  if (rule->op == SNOOP_OP_OPEN && ret >= 0) {
+  if (rule->op == SNOOP_OP_OPEN && !error) {
     struct file *file = file_of_fd(task, ret);
     struct inode *inode;
 
@@ -507,7 +502,7 @@ __noinline __u64 look_up_call(const struct call *call, __u32 target, __u32 slot,
     if (recent->tag != tag)
       return tag;
   }
-  stats = stats_of(slot);
+  stats = stats_of(target->slot);
   if (!stats)
     return 0;
   stats->events++;
@@ -561,26 +556,25 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
   struct call call = {};
   __u64 cgroup_id;
   __u64 tag = 0;
-  __u32 op;
 
   if (number >= SNOOP_MAX_SYSCALL)
     return false;
   call.number = number;
   call.abi = task_abi(task);
   rule = rule_of(&call);
-  op = rule->op;
-  if (!op || is_no_access(ret))
+  if (!rule->op || is_no_access(ret))
     return false;
-  copy_args(call.args, regs, call.abi);
-  if (rule->is_plain && cfg_first_sight_only && (op == SNOOP_OP_OPEN || (__u64)ret != number)) {
-    tag = look_up_call(&call, target->id, target->slot, ret);
+  barrier(); /* the abi once more, so that the verifier does not tell apart all that follows */
+  copy_args(call.args, regs, task_abi(task));
+  if (rule->is_plain && cfg_first_sight_only && (rule->op == SNOOP_OP_OPEN || (__u64)ret != number)) {
+    tag = look_up_call(&call, rule, task, target, ret);
     if (tag == CALL_IS_KNOWN)
       return false;
   }
   if (is_snoop(task))
     return false;
   cgroup_id = cgroup_of(task);
-  if ((op == SNOOP_OP_EXEC && ret >= 0) || (op == SNOOP_OP_REBASE && ret < 0))
+  if ((rule->op == SNOOP_OP_EXEC && ret >= 0) || (rule->op == SNOOP_OP_REBASE && ret < 0))
     return false;
   scratch = start_access(SCRATCH_SYSCALL, target, cgroup_id);
   if (!scratch)

@@ -204,15 +204,20 @@ struct call {
   __u64 args[8]; /* six, and 0 */
   __u32 number;
   __u32 abi;
+};
+
+/* What it comes to. */
+struct meaning {
   __u64 kinds;
   __u64 flags; /* of an open or a mount */
-  __u32 op;
+  __u32 op;    /* enum snoop_syscall_op */
 };
 
 struct scratch {
   struct access access;
   struct walk walk;
   struct call call;
+  struct meaning meaning;
   struct seen_key key;
   struct snoop_event event;
   /* The room behind DATA_MAX: a name that starts below it may end beyond. */

@@ -9,10 +9,25 @@
 
 /* Errors that say nothing about the file: the path named none, the call did
  * not happen, or it happens again. */
+#define NO_ACCESS_ERRORS (1ULL << EFAULT | 1ULL << ENAMETOOLONG | 1ULL << EBADF | 1ULL << ENOSYS | 1ULL << EINTR)
+
 static __always_inline bool is_no_access(long ret)
 {
-  return ret == -EFAULT || ret == -ENAMETOOLONG || ret == -EBADF || ret == -ENOSYS || ret == -EINTR ||
-         (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
+  __u64 error = -ret;
+
+  if (error < 64)
+    return NO_ACCESS_ERRORS >> error & 1;
+  return error - ERESTARTSYS <= ERESTART_RESTARTBLOCK - ERESTARTSYS;
+}
+
+/* The error, or 0: of a number of its own the verifier learns what is asked of it, and
+ * not of the result. Otherwise it would go through what follows for each answer. */
+static __always_inline __s64 error_of(long ret)
+{
+  __s64 sign = ret >> 63;
+
+  barrier_var(sign);
+  return ret & sign;
 }
 
 __noinline __u32 outcome_of(long ret)

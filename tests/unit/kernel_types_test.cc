@@ -132,8 +132,7 @@ TEST_F(KernelTypesTest, KnowsNamesAndEnumerators) {
   EXPECT_FALSE(kernel_.has("task_struc"));
   EXPECT_TRUE(kernel_.has_tracepoint("sys_exit"));
   const auto* type = btf__type_by_id(
-      whole_.get(),
-      static_cast<uint32_t>(btf__find_by_name_kind(whole_.get(), "cgroup_subsys_id", BTF_KIND_ENUM)));
+      whole_.get(), static_cast<uint32_t>(btf__find_by_name_kind(whole_.get(), "cgroup_subsys_id", BTF_KIND_ENUM)));
   ASSERT_NE(type, nullptr);
   for (uint32_t i = 0; i < btf_vlen(type); i++) {
     const char* name = btf__name_by_offset(whole_.get(), btf_enum(type)[i].name_off);
