@@ -37,6 +37,12 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 
   if (bpf_map_pop_elem(&free_targets, &child)) {
     __sync_fetch_and_add(&global_stats.targets_over_limit, 1);
+    /* Rather in the list of the cgroup above than in none. */
+    if (parent->id) {
+      child = *parent;
+      child.flags &= ~SNOOP_TARGET_TOP;
+      bpf_map_update_elem(&cgroups, &id, &child, BPF_ANY);
+    }
     return 0;
   }
   child.flags = SNOOP_TARGET_TOP;

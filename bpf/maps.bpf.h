@@ -25,6 +25,10 @@ const volatile struct snoop_syscall_rule cfg_rules[ABI_COUNT][SNOOP_MAX_SYSCALL]
 
 /* snoop's own process, in the initial pid namespace. */
 __u32 self_pid = 0;
+/* And the one that asks runtimes for it; 0: none. */
+__u32 own_child_pid = 0;
+/* The next process that snoop forks is that one. */
+__u32 own_child_expected = 0;
 /* FMODE_BACKING of include/linux/fs.h, which 6.14 has moved. */
 __u32 fmode_backing = 0;
 /* io_uring requests have the form that hook_uring.bpf.h knows. */

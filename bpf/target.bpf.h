@@ -93,7 +93,9 @@ static __always_inline bool find_target(struct snoop_target *target, struct task
 
 static __always_inline bool is_snoop(const struct task_struct *task)
 {
-  return (__u32)task->tgid == self_pid;
+  __u32 process = task->tgid;
+
+  return process == self_pid || process == own_child_pid;
 }
 
 /* The same, but not of snoop itself; with the id of the cgroup. */

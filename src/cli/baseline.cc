@@ -108,14 +108,31 @@ Result<void> Baseline::watch(EventLoop& loop) {
   });
 }
 
-void Baseline::on_moved(const Record& record) {
+void Baseline::on_moved(const Record& record, uint32_t target) {
+  look_at(static_cast<pid_t>(record.event.pid), target, record.event.cgroup_id);
+}
+
+void Baseline::on_found(const Container& container) {
+  look_at({container.cgroup_id, container.cgroup_path}, container.target);
+}
+
+void Baseline::look_at(const Cgroup& cgroup, uint32_t target) {
+  for (const pid_t pid : tree_.processes(cgroup)) {
+    look_at(pid, target, cgroup.id);
+  }
+  for (const Cgroup& child : tree_.children(cgroup)) {
+    look_at(child, target);
+  }
+}
+
+void Baseline::look_at(pid_t pid, uint32_t target, uint64_t cgroup_id) {
   if (!wanted_) {
     return;
   }
   if (moved_.empty()) {
     timer_->start(delay_);
   }
-  moved_[static_cast<pid_t>(record.event.pid)] = {record.event.target, record.event.cgroup_id};
+  moved_[pid] = {target, cgroup_id};
 }
 
 void Baseline::scan_moved() {

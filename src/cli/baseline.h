@@ -32,7 +32,9 @@ class Baseline {
   [[nodiscard]] std::vector<std::string> take(bool wanted, const std::function<void()>& drain);
   /// All targets once more, because something was lost.
   void take_again();
-  void on_moved(const Record& record);
+  void on_moved(const Record& record, uint32_t target);
+  /// It became a target when its processes were there already.
+  void on_found(const Container& container);
   /// What the processes have that were moved in lately.
   void scan_moved();
 
@@ -45,6 +47,8 @@ class Baseline {
   /// Without the kernel's iterators.
   void scan_proc(const Cgroup& cgroup, uint32_t target);
   void scan_proc(pid_t pid, uint32_t target, uint64_t cgroup_id);
+  void look_at(pid_t pid, uint32_t target, uint64_t cgroup_id);
+  void look_at(const Cgroup& cgroup, uint32_t target);
 
   const CgroupTree& tree_;
   Probe& probe_;

@@ -9,6 +9,7 @@ namespace snoop {
 [[nodiscard]] int run_command(const Options& options);
 [[nodiscard]] int record_command(const Options& options);
 [[nodiscard]] int trace_command(const Options& options);
+[[nodiscard]] int containers_command(const Options& options);
 [[nodiscard]] int check_command(const Options& options);
 [[nodiscard]] int version_command();
 

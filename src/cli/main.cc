@@ -23,6 +23,8 @@ int main(int argc, char** argv) {
       return snoop::record_command(parsed.options);
     case snoop::Command::kTrace:
       return snoop::trace_command(parsed.options);
+    case snoop::Command::kContainers:
+      return snoop::containers_command(parsed.options);
     case snoop::Command::kCheck:
       return snoop::check_command(parsed.options);
     case snoop::Command::kVersion:

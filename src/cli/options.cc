@@ -5,11 +5,14 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <iterator>
+#include <optional>
+#include <set>
 
 #include "base/text.h"
 #include "probe/probe.h"
@@ -81,19 +84,66 @@ void add_log_options(CLI::App& app, Options& options) {
       ->group("Log");
 }
 
+/// A list that is given one by one.
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& values,
+                      const std::string& description) {
+  return app.add_option(name, values, description)->expected(1)->take_all()->allow_extra_args(false);
+}
+
 void add_target_options(CLI::App& app, Options& options) {
-  app.add_option("--cgroup", options.cgroups,
-                 "Cgroup to watch, with all below it: a directory, or a path from the cgroup2 mount on\n"
-                 "(repeatable; snoop-find-cgroup finds a container's)")
+  add_list(app, "--cgroup", options.cgroups,
+           "Cgroup to watch, with all below it: a directory, or a path from the cgroup2 mount on\n"
+           "(repeatable; snoop-find-cgroup finds a container's)")
       ->type_name("PATH")
+      ->group("Targets");
+  app.add_flag("--all", options.all,
+               "Every other cgroup that holds processes, each on its own. Without any target:\n"
+               "the siblings of snoop's own cgroup, that is, the other containers of its pod")
+      ->group("Targets");
+  app.add_flag("--all-containers", options.all_containers,
+               "Every container of this machine but snoop's own, also those that are started later")
+      ->group("Targets");
+  add_list(app, "--container", options.containers, "Container of this name or id, 12 digits or more of it (repeatable)")
+      ->type_name("NAME|ID")
+      ->group("Targets");
+  add_list(app, "--pod", options.pods, "Containers of this pod (repeatable)")->type_name("NAME")->group("Targets");
+}
+
+void add_label_options(CLI::App& app, Options& options, const std::string& group, const std::string& namespace_text,
+                       const std::string& label_text) {
+  app.add_option("--namespace", options.namespace_name, namespace_text)->type_name("NAME")->group(group);
+  const auto store_labels = [&options](const CLI::results_t& results) {
+    for (const std::string& label : results) {
+      const size_t equals = label.find('=');
+      if (equals == 0 || equals == std::string::npos) {
+        throw CLI::ValidationError("--label", "'" + label + "' is not of the form KEY=VALUE");
+      }
+      options.labels[label.substr(0, equals)] = label.substr(equals + 1);
+    }
+    return true;
+  };
+  app.add_option("--label", store_labels, label_text)
+      ->type_name("KEY=VALUE")
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false)
-      ->group("Targets");
-  app.add_flag("--all", options.all,
-               "Every other cgroup that holds processes, each on its own. Without --all and --cgroup:\n"
-               "the siblings of snoop's own cgroup, that is, the other containers of its pod")
-      ->group("Targets");
+      ->group(group);
+}
+
+void add_metadata_options(CLI::App& app, Options& options) {
+  app.add_option("--metadata-program", options.metadata_program,
+                 "The program that asks runtimes for names and images; none: do not ask [snoop-metadata]")
+      ->type_name("PATH")
+      ->group("Names of containers");
+  add_list(app, "--runtime-socket", options.runtime_sockets,
+           "A runtime's socket, instead of the usual ones: [cri|containerd|docker|podman:]PATH; 'none' for none\n"
+           "(repeatable)")
+      ->type_name("SOCKET")
+      ->group("Names of containers");
+  app.add_option("--host-root", options.host_root,
+                 "Where the host's files are mounted, if snoop runs in a container; the usual sockets are below [/]")
+      ->type_name("PATH")
+      ->group("Names of containers");
 }
 
 void add_capture_options(CLI::App& app, Options& options) {
@@ -156,23 +206,7 @@ void add_report_options(CLI::App& app, Options& options, const std::string& defa
   app.add_option("--image", options.image, "Image reference of the containers")->group("Report");
   app.add_option("--image-digest", options.image_digest, "Image digest of the containers (sha256:...)")
       ->group("Report");
-  app.add_option("--pod-name", options.pod_name, "Name of the pod")->group("Report");
-  app.add_option("--namespace", options.namespace_name, "Namespace of the pod")->group("Report");
-  const auto store_labels = [&options](const CLI::results_t& results) {
-    for (const std::string& label : results) {
-      const size_t equals = label.find('=');
-      if (equals == 0 || equals == std::string::npos) {
-        throw CLI::ValidationError("--label", "'" + label + "' is not of the form KEY=VALUE");
-      }
-      options.labels[label.substr(0, equals)] = label.substr(equals + 1);
-    }
-    return true;
-  };
-  app.add_option("--label", store_labels, "Goes into the report as it is (repeatable)")
-      ->type_name("KEY=VALUE")
-      ->expected(1)
-      ->take_all()
-      ->group("Report");
+  app.add_option("--pod-name", options.pod_name, "Name of the pod; --pod chooses one")->group("Report");
 }
 
 void add_service_options(CLI::App& app, Options& options, const std::string& default_addr) {
@@ -203,6 +237,34 @@ bool is_given(const std::vector<std::string>& arguments, const std::string& name
   });
 }
 
+/// --cgroup, --all, and those that choose containers: targets are one choice of these.
+constexpr size_t kTargetKinds = 3;
+std::optional<size_t> target_kind(std::string_view option) {
+  const std::map<std::string_view, size_t> kinds = {
+      {"cgroup", 0}, {"all", 1}, {"all-containers", 2}, {"container", 2}, {"pod", 2}};
+  const auto found = kinds.find(option);
+  return found == kinds.end() ? std::nullopt : std::optional(found->second);
+}
+
+/// Which of them the arguments give.
+std::array<bool, kTargetKinds> given_target_kinds(const std::vector<std::string>& arguments) {
+  std::array<bool, kTargetKinds> given = {};
+  for (const char* option : {"cgroup", "all", "all-containers", "container", "pod"}) {
+    given.at(*target_kind(option)) |= is_given(arguments, option);
+  }
+  return given;
+}
+
+/// A flag for one kind silences the variables of the others.
+bool is_silenced(const std::string& option, const std::vector<std::string>& arguments) {
+  const std::optional<size_t> kind = target_kind(option);
+  std::array<bool, kTargetKinds> given = given_target_kinds(arguments);
+  if (kind) {
+    given.at(*kind) = false;
+  }
+  return kind && std::find(given.begin(), given.end(), true) != given.end();
+}
+
 /// The arguments, and behind the command's name an option for each variable of
 /// the environment that the arguments do not set.
 std::vector<std::string> with_environment(std::vector<std::string> arguments, const CLI::App& app) {
@@ -221,16 +283,21 @@ std::vector<std::string> with_environment(std::vector<std::string> arguments, co
       continue;
     }
     std::vector<std::string> added;
+    // By the flags alone: variables do not silence each other.
+    std::set<std::string> silenced;
+    for (const CLI::Option* option : commands.front()->get_options()) {
+      const std::string name = option->get_lnames().empty() ? std::string() : option->get_lnames().front();
+      if (is_silenced(name, arguments)) {
+        silenced.insert(name);
+      }
+    }
     for (const CLI::Option* option : commands.front()->get_options()) {
       if (option->get_lnames().empty() || option->get_lnames().front() == "help") {
         continue;
       }
       const std::string& name = option->get_lnames().front();
       const char* value = std::getenv(environment_name(name).c_str());
-      // Targets are one choice: a flag for one kind silences the variables of both.
-      const bool other_target =
-          (name == "all" && is_given(arguments, "cgroup")) || (name == "cgroup" && is_given(arguments, "all"));
-      if (value == nullptr || *value == '\0' || is_given(arguments, name) || other_target) {
+      if (value == nullptr || *value == '\0' || is_given(arguments, name) || silenced.contains(name)) {
         continue;
       }
       const bool is_list = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
@@ -261,20 +328,30 @@ std::vector<std::string> with_empty_values(const std::vector<std::string>& argum
   return separate;
 }
 
-/// --all and --cgroup are one choice, and the higher place has it: what the file
-/// says counts where neither the arguments nor the environment do.
+/// Of several kinds of targets the one from the highest place counts: what the file
+/// says does where neither the arguments nor the environment say anything.
 void choose_targets(Options& options, const std::vector<std::string>& arguments) {
-  if (!options.all || options.cgroups.empty()) {
-    return;
+  const std::array<bool, kTargetKinds> has = {!options.cgroups.empty(), options.all, options.selects()};
+  if (std::count(has.begin(), has.end(), true) > 1) {
+    const std::array<bool, kTargetKinds> given = given_target_kinds(arguments);
+    if (std::count(given.begin(), given.end(), true) != 1) {
+      const char* containers = options.all_containers       ? "--all-containers"
+                               : options.containers.empty() ? "--pod"
+                                                            : "--container";
+      throw CLI::ExcludesError(has[0] ? "--cgroup" : "--all", has[2] ? containers : "--all");
+    }
+    if (!given[0]) {
+      options.cgroups.clear();
+    }
+    options.all = options.all && given[1];
+    if (!given[2]) {
+      options.all_containers = false;
+      options.containers.clear();
+      options.pods.clear();
+    }
   }
-  const bool all_given = is_given(arguments, "all");
-  if (all_given == is_given(arguments, "cgroup")) {
-    throw CLI::ExcludesError("--all", "--cgroup");
-  }
-  if (all_given) {
-    options.cgroups.clear();
-  } else {
-    options.all = false;
+  if (options.selects() && !options.container_name.empty()) {
+    throw CLI::ParseError("--container-name names what --cgroup gives; --container chooses containers", kExitUsage);
   }
 }
 
@@ -284,6 +361,7 @@ struct CommandLine {
   CLI::App* run = nullptr;
   CLI::App* record = nullptr;
   CLI::App* trace = nullptr;
+  CLI::App* containers = nullptr;
   CLI::App* check = nullptr;
   CLI::App* version = nullptr;
   /// Each command's own: what a configuration file sets for one is not for another.
@@ -299,7 +377,8 @@ struct CommandLine {
     app.footer(
         "Examples:\n"
         "  snoop run -- python3 app.py              what does this command use?\n"
-        "  snoop record --cgroup kubepods/besteffort/podX/Y --report y.json\n"
+        "  snoop containers                         which containers are there?\n"
+        "  snoop record --container web --report web.json\n"
         "  snoop trace --all                        watch it happen\n"
         "  snoop check                              can it work here?\n"
         "\n'snoop COMMAND --help' tells more.");
@@ -307,6 +386,8 @@ struct CommandLine {
     Options& run_options = options_of[Command::kRun];
     run = app.add_subcommand("run", "Runs a command in a cgroup of its own and reports all that it used");
     add_report_options(*run, run_options, "./snoop-report.json");
+    add_label_options(*run, run_options, "Report", "Namespace of the pod",
+                      "Goes into the report as it is (repeatable)");
     add_duration(*run, "--grace", run_options.grace, std::chrono::milliseconds(0),
                  "How long what the command leaves running may go on", "5s");
     add_capture_options(*run, run_options);
@@ -325,6 +406,12 @@ struct CommandLine {
     record = app.add_subcommand("record", "Records what cgroups use until SIGINT, SIGTERM or SIGHUP");
     add_target_options(*record, record_options);
     add_report_options(*record, record_options, "/data/snoop-report.json");
+    add_label_options(*record, record_options, "Targets",
+                      "With --all-containers, --container or --pod: those whose pod is in this namespace.\n"
+                      "Without: it goes into the report as the namespace of the pod",
+                      "With --all-containers, --container or --pod: those with this label; with several, with all\n"
+                      "of them. Without: it goes into the report as it is (repeatable)");
+    add_metadata_options(*record, record_options);
     record
         ->add_flag("--fresh", record_options.fresh,
                    "Keep the report that is there aside, and begin a new one. Without it: go on from that one")
@@ -345,7 +432,9 @@ struct CommandLine {
     add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"
-                    "  snoop record --cgroup \"$(snoop-find-cgroup docker web)\" --report web.json\n"
+                    "  snoop record --container web --report web.json\n"
+                    "  snoop record --all-containers --namespace shop --label app=cart\n"
+                    "  snoop record --cgroup system.slice/nginx.service --image nginx:1.27\n"
                     "  snoop record --all --interval 5m\n"
                     "  snoop record                    in a pod: the other containers of it\n"
                     "\nThe report is there as soon as capture is on, and written again at every interval, at\n"
@@ -356,6 +445,10 @@ struct CommandLine {
     Options& trace_options = options_of[Command::kTrace];
     trace = app.add_subcommand("trace", "Prints accesses as they happen");
     add_target_options(*trace, trace_options);
+    add_label_options(*trace, trace_options, "Targets",
+                      "With --all-containers, --container or --pod: those whose pod is in this namespace",
+                      "The same: those with this label (repeatable; all must fit)");
+    add_metadata_options(*trace, trace_options);
     trace
         ->add_option_function<std::string>(
             "--format", [&trace_options](const std::string& format) { trace_options.trace_json = format == "json"; },
@@ -367,9 +460,27 @@ struct CommandLine {
     add_log_options(*trace, trace_options);
     trace->footer(std::string("Examples:\n"
                               "  snoop trace --cgroup system.slice/nginx.service\n"
+                              "  snoop trace --container web\n"
                               "  snoop trace --all --format json | jq -r .path\n"
                               "\nColumns of the text: process id, container, kinds of access, result, path.\n\n") +
                   kFooter);
+
+    Options& containers_options = options_of[Command::kContainers];
+    containers = app.add_subcommand("containers", "Lists the containers of this machine");
+    containers
+        ->add_option_function<std::string>(
+            "--format",
+            [&containers_options](const std::string& format) { containers_options.list_json = format == "json"; },
+            "A table, or one JSON object [table]")
+        ->check(CLI::IsMember({"table", "json"}))
+        ->group("Output");
+    add_metadata_options(*containers, containers_options);
+    add_log_options(*containers, containers_options);
+    containers->footer(std::string("Examples:\n"
+                                   "  snoop containers\n"
+                                   "  snoop containers --format json | jq -r '.containers[].image'\n"
+                                   "\nExit code: 0 also where there is none; 1 if cgroups cannot be read.\n\n") +
+                       kFooter);
 
     check = app.add_subcommand("check", "Tells what this kernel, its cgroups and these privileges allow");
     add_log_options(*check, options_of[Command::kCheck]);
@@ -398,7 +509,8 @@ void print_mistake(const CommandLine& line, const std::vector<std::string>& argu
   if (commands.empty() && !unknown.empty() && unknown.front().starts_with("-")) {
     what = fmt::format("unexpected argument '{}', and no command", printable(unknown.front()));
   } else if (commands.empty() && !unknown.empty()) {
-    what = fmt::format("there is no command '{}': run, record, trace, check or version", printable(unknown.front()));
+    what = fmt::format("there is no command '{}': run, record, trace, containers, check or version",
+                       printable(unknown.front()));
   } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
     what = fmt::format("unexpected argument '{}'", printable(unknown.front()));
     if (!commands.empty() && place(unknown.front()) < place(commands.front()->get_name())) {
@@ -411,6 +523,17 @@ void print_mistake(const CommandLine& line, const std::vector<std::string>& argu
 }
 
 }  // namespace
+
+std::vector<std::string> Options::metadata_arguments() const {
+  std::vector<std::string> arguments;
+  for (const std::string& socket : runtime_sockets) {
+    arguments.insert(arguments.end(), {"--runtime-socket", socket});
+  }
+  if (!host_root.empty()) {
+    arguments.insert(arguments.end(), {"--host-root", host_root});
+  }
+  return arguments;
+}
 
 ParsedArguments parse_arguments(int argc, const char* const* argv) {
   ParsedArguments parsed;
@@ -435,11 +558,10 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
     std::vector<std::string> reversed = with_empty_values(arguments);
     std::reverse(reversed.begin(), reversed.end());
     line.app.parse(std::move(reversed));
-    const std::map<const CLI::App*, Command> commands = {{line.run, Command::kRun},
-                                                         {line.record, Command::kRecord},
-                                                         {line.trace, Command::kTrace},
-                                                         {line.check, Command::kCheck},
-                                                         {line.version, Command::kVersion}};
+    const std::map<const CLI::App*, Command> commands = {
+        {line.run, Command::kRun},     {line.record, Command::kRecord},
+        {line.trace, Command::kTrace}, {line.containers, Command::kContainers},
+        {line.check, Command::kCheck}, {line.version, Command::kVersion}};
     const Command command = commands.at(line.app.get_subcommands().front());
     options = line.options_of[command];
     options.command = command;

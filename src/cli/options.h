@@ -24,7 +24,7 @@ enum ExitCode : int {
   kExitSignalBase = 128,
 };
 
-enum class Command { kRun, kRecord, kTrace, kCheck, kVersion };
+enum class Command { kRun, kRecord, kTrace, kContainers, kCheck, kVersion };
 
 /// All settings, from flags, environment and configuration file.
 struct Options {
@@ -33,6 +33,19 @@ struct Options {
   // Targets.
   std::vector<std::string> cgroups;
   bool all = false;
+  bool all_containers = false;
+  /// Names or ids.
+  std::vector<std::string> containers;
+  std::vector<std::string> pods;
+  /// Containers are asked for: namespace_name and labels, too, say which.
+  [[nodiscard]] bool selects() const { return all_containers || !containers.empty() || !pods.empty(); }
+
+  // Who they are.
+  /// Path of snoop-metadata; empty: where it was installed; "none": nobody is asked.
+  std::string metadata_program;
+  std::vector<std::string> runtime_sockets;
+  std::string host_root;
+  [[nodiscard]] std::vector<std::string> metadata_arguments() const;
 
   // Capture.
   Tier tier = Tier::kAuto;
@@ -56,6 +69,7 @@ struct Options {
   std::string image;
   std::string image_digest;
   std::string pod_name;
+  /// With selects(): of the containers that are asked for.
   std::string namespace_name;
   std::map<std::string, std::string> labels;
   std::string container_name;
@@ -75,6 +89,9 @@ struct Options {
   // trace
   bool trace_json = false;
   bool trace_unique = false;
+
+  // containers
+  bool list_json = false;
 
   // Log.
   std::string log_level = "info";

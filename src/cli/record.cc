@@ -80,6 +80,7 @@ Result<int> record(const Options& options) {
     session->go_on_from(std::move(**former));
     former->reset();
   }
+  session->start_naming(*loop);
   if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }

@@ -93,14 +93,31 @@ Result<ReportContents> read_file(const std::string& path) {
   return contents;
 }
 
-/// A container is known by where its cgroup is, and by its image. Where the path
-/// was lost there is the cgroup's number, which means something until the next boot.
-bool is_same(const Container& former, const Container& container, bool same_boot) {
-  if (former.image != container.image || former.image_digest != container.image_digest ||
-      former.cgroup_path != container.cgroup_path) {
-    return false;
+/// Whether two of what is said of an image, or of its digest, may be of one. What only a runtime tells may not have
+/// been told to the other.
+bool agree(const std::string& former, bool is_former_told, const std::string& now, bool is_told) {
+  return former == now || (now.empty() && is_former_told) || (former.empty() && is_told);
+}
+
+enum class Sameness { kNo, kWhenTold, kYes };
+
+/// A container is known by where its cgroup is, by its id, and by its image. Where the path was lost there is the
+/// cgroup's number, which means something until the next boot.
+Sameness compare(const Container& former, const Container& container, bool same_boot) {
+  const bool is_former_told = !former.identity.source.empty();
+  const bool is_told = !container.identity.source.empty();
+  const std::string& former_id = former.identity.id;
+  const std::string& id = container.identity.id;
+  const bool same_cgroup = same_boot && former.cgroup_id == container.cgroup_id;
+  if (former.cgroup_path != container.cgroup_path || (container.cgroup_path.empty() && !same_cgroup) ||
+      (!former_id.empty() && !id.empty() && former_id != id) ||
+      !agree(former.image, is_former_told, container.image, is_told) ||
+      !agree(former.image_digest, is_former_told, container.image_digest, is_told)) {
+    return Sameness::kNo;
   }
-  return !container.cgroup_path.empty() || (same_boot && former.cgroup_id == container.cgroup_id);
+  // Else it may be another one with the same name.
+  const bool is_certain = same_cgroup || is_unique_id(id) || is_told || !is_former_told;
+  return is_certain ? Sameness::kYes : Sameness::kWhenTold;
 }
 
 }  // namespace
@@ -174,22 +191,28 @@ void mark_ended(ReportContents& former, const CgroupTree& tree, const std::strin
   }
 }
 
-void go_on_from(ReportContents& former, Container& container, const std::string& boot_id) {
+bool go_on_from(ReportContents& former, Container& container, const std::string& boot_id, bool can_wait) {
   const bool same_boot = !boot_id.empty() && former.header.boot_id == boot_id;
   // The very cgroup; else the one that was seen last.
   const auto rank = [&](const Container& one) {
     return std::pair(same_boot && one.cgroup_id == container.cgroup_id, one.observed.back().to);
   };
   auto best = former.containers.end();
+  bool may_come = false;
   for (auto one = former.containers.begin(); one != former.containers.end(); one++) {
-    if (is_same(*one, container, same_boot) && (best == former.containers.end() || rank(*best) < rank(*one))) {
+    const Sameness sameness = compare(*one, container, same_boot);
+    if (sameness == Sameness::kWhenTold && can_wait) {
+      may_come = true;
+    } else if (sameness != Sameness::kNo && (best == former.containers.end() || rank(*best) < rank(*one))) {
       best = one;
     }
   }
-  if (best != former.containers.end()) {
-    container.go_on_from(std::move(*best));
-    former.containers.erase(best);
+  if (best == former.containers.end()) {
+    return !may_come;
   }
+  container.go_on_from(std::move(*best));
+  former.containers.erase(best);
+  return true;
 }
 
 void add_former(const ReportHeader& former, ReportHeader& header) {

@@ -26,8 +26,9 @@ void name_host(ReportHeader& header);
 /// Containers whose cgroup is not there any more ended when they were last seen.
 void mark_ended(ReportContents& former, const CgroupTree& tree, const std::string& boot_id);
 
-/// Gives a container that was just made what an earlier run saw of it.
-void go_on_from(ReportContents& former, Container& container, const std::string& boot_id);
+/// Gives a container what an earlier run saw of it. With `can_wait`, false where that depends on its image, which its
+/// runtime may still tell.
+bool go_on_from(ReportContents& former, Container& container, const std::string& boot_id, bool can_wait);
 
 /// Adds what the earlier runs say to the header of this one, which began at
 /// `header.started_at`.

@@ -36,6 +36,9 @@ uint64_t resident_bytes(int statm) {
   return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+/// A container that was there before may have another image now, under the same name.
+constexpr std::chrono::seconds kWaitForImage{10};
+
 }  // namespace
 
 Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access)
@@ -50,13 +53,11 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
             return Roots::Described{described.identity, described.magic};
           },
           probe_.sees_same_pids(), options.command != Command::kTrace),
-      targets_(options, tree_, probe_, recorder_,
-               {.on_added = [this](Container& container) { on_container(container); },
-                .on_ending =
-                    [this](Container& container) {
-                      note_ring_losses();
-                      read_stats(container);
-                    }}),
+      naming_(options, recorder_,
+              {.on_named = [this](Container& container) { on_named(container); },
+               .on_other = [this](const KnownContainer& known) { return targets_.on_known(known); },
+               .while_forking = [this](bool forking) { probe_.expect_own_child(forking); }}),
+      targets_(options, tree_, probe_, recorder_, target_handlers()),
       baseline_(tree_, probe_, recorder_),
       statm_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       started_at_(wall_now()) {
@@ -125,11 +126,63 @@ void Session::go_on_from(ReportContents former) {
   mark_ended(*former_, tree_, boot_id_);
 }
 
+Targets::Handlers Session::target_handlers() {
+  return {.on_added = [this](Container& container) { on_container(container); },
+          .on_ending =
+              [this](Container& container) {
+                note_ring_losses();
+                read_stats(container);
+              },
+          .on_reviving =
+              [this](Container& container) {
+                collect_uses();
+                naming_.forget(container);
+              },
+          .on_revived = [this](Container& container) { naming_.on_revived(container); },
+          .on_removing =
+              [this](const Container& container) {
+                naming_.forget(container);
+                may_go_on_.erase(container.target);
+              },
+          .on_left_out = [this](uint64_t cgroup_id) { resolver_.forget_roots(cgroup_id); },
+          .on_found_late = [this](const Container& container) { baseline_.on_found(container); }};
+}
+
+void Session::name_by_options(Container& container) const {
+  container.name = options_.container_name.empty() ? container.name : options_.container_name;
+  container.image = options_.image.empty() ? container.image : options_.image;
+  container.image_digest = options_.image_digest.empty() ? container.image_digest : options_.image_digest;
+}
+
 void Session::on_container(Container& container) {
-  container.image = options_.image;
-  container.image_digest = options_.image_digest;
-  if (former_) {
-    snoop::go_on_from(*former_, container, boot_id_);
+  name_by_options(container);
+  if (options_.command != Command::kRun) {
+    naming_.on_added(container);
+  }
+  if (former_ && !snoop::go_on_from(*former_, container, boot_id_, !naming_.is_mute())) {
+    may_go_on_[container.target] = std::chrono::steady_clock::now();
+  }
+  name_by_options(container);
+}
+
+void Session::on_named(Container& container) {
+  if (former_ && may_go_on_.erase(container.target) != 0) {
+    static_cast<void>(snoop::go_on_from(*former_, container, boot_id_, false));
+    name_by_options(container);
+  }
+  targets_.judge(container.target);
+}
+
+void Session::go_on_without_waiting(bool all) {
+  const auto now = std::chrono::steady_clock::now();
+  for (auto one = may_go_on_.begin(); one != may_go_on_.end();) {
+    const bool is_due = all || naming_.is_mute() || now - one->second > kWaitForImage;
+    Container* container = is_due ? recorder_.find(one->first) : nullptr;
+    if (container != nullptr) {
+      static_cast<void>(snoop::go_on_from(*former_, *container, boot_id_, false));
+      name_by_options(*container);
+    }
+    one = is_due ? may_go_on_.erase(one) : std::next(one);
   }
 }
 
@@ -161,7 +214,9 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
       }
       return;
     case SNOOP_EVENT_MOVED:
-      baseline_.on_moved(*record);
+      if (const Container* container = targets_.container_of(record->event.target, record->event.cgroup_id)) {
+        baseline_.on_moved(*record, container->target);
+      }
       return;
     case SNOOP_EVENT_ROOT:
       resolver_.learn_root(*record);
@@ -176,12 +231,18 @@ void Session::on_bytes(std::span<const std::byte> bytes) {
 
 void Session::on_access(const Record& record) {
   record_counts_.add(record.event.seen);
+  Container* found = targets_.container_of(record.event.target, record.event.cgroup_id);
+  if (found == nullptr) {
+    return;
+  }
+  Container& container = *found;
   const auto wanted = [&](std::string_view path) { return !is_excluded(path, options_.exclude); };
-  const std::optional<Resolver::Resolved> resolved = resolver_.resolve(record, wanted);
+  std::optional<Resolver::Resolved> resolved = resolver_.resolve(record, wanted);
   if (!resolved) {
     return;
   }
-  Container& container = targets_.container_of(resolved->access);
+  // The kernel side may have had another target for it.
+  resolved->access.target = container.target;
   if (on_access_) {
     on_access_(resolved->access, container);
     return;
@@ -194,9 +255,10 @@ void Session::on_access(const Record& record) {
   const std::optional<uint32_t> index = keep(record, resolved->access);
   // What is only open or mapped is no use of it, however often it is looked at.
   if (index && record.event.seen != 1ULL << SNOOP_KIND_BASELINE) {
-    use_counts_.learn(record.event.entry, record.event.target, *index, recorder_);
+    use_counts_.learn(record.event.entry, container.target, *index, recorder_);
   }
-  for (const Access& link : resolved->links) {
+  for (Access& link : resolved->links) {
+    link.target = container.target;
     keep(record, link);
   }
 }
@@ -240,6 +302,7 @@ void Session::on_file(const Record& record) {
 void Session::on_round() {
   resolver_.begin_batch();
   most_round_bytes_ = std::max(most_round_bytes_, std::exchange(round_bytes_, 0));
+  targets_.on_round(false);
   if (on_access_) {
     return;
   }
@@ -307,6 +370,7 @@ void Session::finish() {
   reader_->drain();
   baseline_.scan_moved();
   reader_->drain();
+  targets_.on_round(true);
 }
 
 void Session::read_stats(Container& container) {
@@ -323,7 +387,7 @@ void Session::collect_stats() {
   note_ring_losses();
   for (Container& container : recorder_.containers()) {
     // The slot of one that has ended may be another's.
-    if (container.ended_at == 0) {
+    if (container.ended_at == 0 && container.target != 0) {
       read_stats(container);
     }
   }
@@ -337,9 +401,13 @@ ReportHeader Session::header(bool final) {
   header.hierarchy = tree_.hierarchy();
   header.not_seen = not_seen_;
   header.only_image = options_.only_image;
+  header.metadata_sources = naming_.sources();
+  header.undecided_containers = targets_.undecided();
   header.pod_name = options_.pod_name;
-  header.namespace_name = options_.namespace_name;
-  header.labels = options_.labels;
+  if (!options_.selects()) {
+    header.namespace_name = options_.namespace_name;
+    header.labels = options_.labels;
+  }
   header.started_at = started_at_;
   header.updated_at = wall_now();
   header.final = final;
@@ -364,6 +432,7 @@ Result<void> Session::write_report(bool final) {
   reader_->drain();
   collect_stats();
   collect_uses();
+  go_on_without_waiting(final);
   if (options_.report == "-") {
     if (!final) {
       return {};
@@ -450,6 +519,10 @@ Session::Totals Session::totals() {
   Totals totals;
   totals.lost = undecodable_ + probe_.skipped_runs();
   for (const Container& container : recorder_.containers()) {
+    if (container.undecided) {
+      continue;
+    }
+    totals.containers++;
     totals.files += container.files.size();
     totals.events += container.all_events();
     totals.lost += container.all_losses().sum();
@@ -459,7 +532,7 @@ Session::Totals Session::totals() {
 
 std::string Session::summary() {
   const Totals sums = totals();
-  const size_t count = recorder_.containers().size();
+  const size_t count = sums.containers;
   return fmt::format("{} paths of {} container{}, {} accesses, {} lost", sums.files, count, count == 1 ? "" : "s",
                      sums.events, sums.lost);
 }

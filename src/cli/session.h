@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +14,7 @@
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "cli/baseline.h"
+#include "cli/naming.h"
 #include "cli/options.h"
 #include "cli/resume.h"
 #include "cli/targets.h"
@@ -44,6 +47,8 @@ class Session {
 
   /// What an earlier run saw becomes part of the report. Before any target.
   void go_on_from(ReportContents former);
+  /// Has runtimes asked who the containers are. Before any target.
+  void start_naming(EventLoop& loop) { naming_.start(loop); }
   [[nodiscard]] Targets& targets() { return targets_; }
   /// Takes in what the targets have open and mapped already. Where that is not
   /// possible the report says so.
@@ -58,6 +63,7 @@ class Session {
   /// temporary files instead; that is still an error, which says where it is.
   [[nodiscard]] Result<void> write_final_report();
   struct Totals {
+    size_t containers = 0;
     size_t files = 0;
     /// Accesses, repeats too.
     uint64_t events = 0;
@@ -88,6 +94,11 @@ class Session {
   void collect_uses();
   /// A new one: what the options and the report that is gone on from say of it.
   void on_container(Container& container);
+  void on_named(Container& container);
+  [[nodiscard]] Targets::Handlers target_handlers();
+  void name_by_options(Container& container) const;
+  /// Those that were to be gone on from when their image is known.
+  void go_on_without_waiting(bool all);
   void end_gone_targets();
   void collect_stats();
   void read_stats(Container& container);
@@ -102,6 +113,7 @@ class Session {
   Recorder recorder_;
   Resolver resolver_;
   UseCounts use_counts_;
+  Naming naming_;
   Targets targets_;
   Baseline baseline_;
   std::unique_ptr<RingReader> reader_;
@@ -123,6 +135,8 @@ class Session {
   std::vector<std::string> not_seen_;
   /// Of the earlier runs, with the containers that were not found again.
   std::optional<ReportContents> former_;
+  /// Targets whose containers may be of those, and since when that waits for their image.
+  std::map<uint32_t, std::chrono::steady_clock::time_point> may_go_on_;
   std::string boot_id_;
 };
 

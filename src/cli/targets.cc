@@ -9,61 +9,24 @@
 #include <utility>
 
 #include "base/text.h"
+#include "container/cgroup_path.h"
+#include "container/container_name.h"
 
 namespace snoop {
 
 namespace {
 
-std::string last_component(const std::string& path) { return path == "/" ? path : path.substr(path.rfind('/') + 1); }
+std::string name_of(const std::string& path) { return path == "/" ? path : std::string(last_component(path)); }
 
 }  // namespace
 
 Targets::Targets(const Options& options, const CgroupTree& tree, Probe& probe, Recorder& recorder, Handlers handlers)
-    : options_(options), tree_(tree), probe_(probe), recorder_(recorder), handlers_(std::move(handlers)) {
-  for (uint32_t slot = 0; slot < Probe::max_targets(); slot++) {
-    free_slots_.push_back(slot);
-  }
-}
-
-Result<snoop_target> Targets::next_target() {
-  if (free_slots_.empty()) {
-    return fail(E2BIG, fmt::format("more than {} targets", Probe::max_targets()),
-                "name a cgroup further up with --cgroup: all below it is one target");
-  }
-  snoop_target target = {};
-  target.slot = free_slots_.front();
-  target.id = ++last_target_;
-  free_slots_.pop_front();
-  slot_of_target_[target.id] = target.slot;
-  return target;
-}
-
-void Targets::return_target(const snoop_target& target) {
-  slot_of_target_.erase(target.id);
-  free_slots_.push_front(target.slot);
-}
-
-Result<void> Targets::set_aside() {
-  while (adopts_ && !free_slots_.empty()) {
-    const Result<snoop_target> target = next_target();
-    if (!target) {
-      return tl::unexpected(target.error());
-    }
-    const Result<bool> added = probe_.add_free_target(*target);
-    if (added && *added) {
-      continue;
-    }
-    return_target(*target);
-    return added ? Result<void>() : tl::unexpected(added.error());
-  }
-  return {};
-}
-
-void Targets::set_aside_or_warn() {
-  if (const Result<void> aside = set_aside(); !aside) {
-    spdlog::warn("{}", aside.error().message());
-  }
-}
+    : options_(options),
+      tree_(tree),
+      probe_(probe),
+      recorder_(recorder),
+      handlers_(std::move(handlers)),
+      pool_(probe) {}
 
 Result<void> Targets::add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace) {
   // The parent first: what is made below it from now on inherits in the kernel.
@@ -90,16 +53,19 @@ void Targets::forget_if_gone(const Cgroup& cgroup) {
 }
 
 Result<void> Targets::add(const Cgroup& cgroup, const std::string& name) {
-  Result<snoop_target> target = next_target();
+  Result<snoop_target> target = pool_.next();
   if (!target) {
     return tl::unexpected(target.error());
   }
   target->flags = SNOOP_TARGET_TOP;
-  add_container(name.empty() ? last_component(cgroup.path) : name, cgroup, *target);
+  add_container(name.empty() ? name_of(cgroup.path) : name, cgroup, *target);
   return add_subtree(cgroup, *target, true);
 }
 
 Result<void> Targets::add_configured() {
+  if (options_.selects()) {
+    return add_containers();
+  }
   if (options_.cgroups.empty()) {
     return options_.all ? add_all() : add_siblings();
   }
@@ -133,11 +99,24 @@ Result<void> Targets::add_all() {
   if (!root || !own) {
     return tl::unexpected(root ? own.error() : root.error());
   }
-  adopts_ = true;
-  if (Result<void> aside = set_aside(); !aside) {
-    return aside;
+  if (Result<void> adopting = pool_.begin_adopting(); !adopting) {
+    return adopting;
   }
   return adopt_below(*root, *own);
+}
+
+Result<void> Targets::add_containers() {
+  containers_.emplace(
+      options_, tree_, probe_, recorder_, pool_,
+      ContainerTargets::Handlers{.add = [this](const Cgroup& cgroup, const snoop_target& target) -> Container& {
+                                   const std::string name =
+                                       cgroup.path.empty() ? fmt::format("cgroup-{}", cgroup.id) : name_of(cgroup.path);
+                                   return add_container(name, cgroup, target);
+                                 },
+                                 .on_removing = handlers_.on_removing,
+                                 .on_left_out = handlers_.on_left_out,
+                                 .on_found_late = handlers_.on_found_late});
+  return containers_->start();
 }
 
 /// Makes a target of this cgroup and of each below. An empty one too: a process
@@ -148,7 +127,7 @@ Result<void> Targets::adopt_below(const Cgroup& cgroup, const Cgroup& own) {
   }
   snoop_target target = {};
   if (cgroup.id != own.id) {
-    const Result<snoop_target> next = next_target();
+    const Result<snoop_target> next = pool_.next();
     if (!next) {
       return tl::unexpected(next.error());
     }
@@ -162,9 +141,9 @@ Result<void> Targets::adopt_below(const Cgroup& cgroup, const Cgroup& own) {
     return tl::unexpected(added.error());
   }
   if (target.id != 0 && !*added) {
-    return_target(target);
+    pool_.give_back(target);
   } else if (target.id != 0) {
-    add_container(last_component(cgroup.path), cgroup, target).only_if_used = true;
+    add_container(name_of(cgroup.path), cgroup, target).only_if_used = true;
   }
   for (const Cgroup& child : tree_.children(cgroup)) {
     if (Result<void> adopted = adopt_below(child, own); !adopted) {
@@ -189,9 +168,8 @@ Result<void> Targets::add_siblings() {
   if (!parent) {
     return tl::unexpected(parent.error());
   }
-  adopts_ = true;
-  if (Result<void> aside = set_aside(); !aside) {
-    return aside;
+  if (Result<void> adopting = pool_.begin_adopting(); !adopting) {
+    return adopting;
   }
   snoop_target adopting = {};
   adopting.flags = SNOOP_TARGET_ADOPT;
@@ -210,7 +188,7 @@ Result<void> Targets::add_siblings() {
 }
 
 void Targets::on_new_cgroup(const Record& record) {
-  set_aside_or_warn();
+  pool_.set_aside_or_warn();
   if (recorder_.find(record.event.target) != nullptr) {
     return;
   }
@@ -224,59 +202,93 @@ void Targets::on_new_cgroup(const Record& record) {
   }
   snoop_target target = {};
   target.id = record.event.target;
-  target.slot = slot_of(target.id);
-  add_container(last_component(path), {record.event.cgroup_id, path}, target).only_if_used = options_.all;
+  target.slot = pool_.slot_of(target.id);
+  if (containers_) {
+    containers_->place({record.event.cgroup_id, path}, target);
+    return;
+  }
+  add_container(name_of(path), {record.event.cgroup_id, path}, target).only_if_used = options_.all;
   spdlog::debug("new target {}", printable(path));
 }
 
-uint32_t Targets::slot_of(uint32_t target) const {
-  const auto found = slot_of_target_.find(target);
-  return found == slot_of_target_.end() ? Probe::max_targets() : found->second;
+/// With an id that no other has, a container that was restarted is the same one.
+Container* Targets::ended_before(const std::string& path) {
+  const std::optional<ContainerName> name = parse_container_name(path);
+  if (!name || name->kind != ContainerName::Kind::kContainer || !is_unique_id(name->id)) {
+    return nullptr;
+  }
+  std::vector<Container>& containers = recorder_.containers();
+  const auto found = std::find_if(containers.begin(), containers.end(), [&](const Container& container) {
+    return container.ended_at != 0 && container.target != 0 && container.cgroup_path == path;
+  });
+  return found == containers.end() ? nullptr : &*found;
 }
 
 Container& Targets::add_container(std::string name, const Cgroup& cgroup, const snoop_target& target) {
-  Container& container = recorder_.add_container(std::move(name), cgroup.id, cgroup.path, target);
-  handlers_.on_added(container);
-  return container;
+  if (Container* ended = ended_before(cgroup.path)) {
+    handlers_.on_reviving(*ended);
+    recorder_.revive(*ended, cgroup.id, target);
+    handlers_.on_revived(*ended);
+  } else {
+    handlers_.on_added(recorder_.add_container(std::move(name), cgroup.id, cgroup.path, target));
+  }
+  judge(target.id);
+  return *recorder_.find(target.id);
 }
 
-Container& Targets::container_of(const Access& access) {
-  if (Container* container = recorder_.find(access.target)) {
-    return *container;
+Container* Targets::container_of(uint32_t target, uint64_t cgroup_id) {
+  if (containers_) {
+    return containers_->container_of(target, cgroup_id);
+  }
+  if (Container* container = recorder_.find(target)) {
+    return container;
   }
   // The record of its cgroup was lost; the access was not.
-  snoop_target target = {};
-  target.id = access.target;
-  target.slot = slot_of(target.id);
-  const std::string name = fmt::format("cgroup-{}", access.cgroup_id);
-  return add_container(name, {access.cgroup_id, ""}, target);
+  snoop_target lost = {};
+  lost.id = target;
+  lost.slot = pool_.slot_of(target);
+  return &add_container(fmt::format("cgroup-{}", cgroup_id), {cgroup_id, ""}, lost);
 }
 
 void Targets::end(uint32_t target, WallTime at) {
-  const auto found = slot_of_target_.find(target);
-  if (found == slot_of_target_.end()) {
+  if (!pool_.has(target) || (containers_ && !containers_->end(target))) {
     return;
   }
-  const uint32_t slot = found->second;
   if (Container* container = recorder_.find(target)) {
     handlers_.on_ending(*container);
     container->ended_at = at;
     spdlog::debug("target {} has ended", printable(container->cgroup_path));
-    if (container->only_if_used && container->total_events == 0 && container->files.size() == 0) {
+    if (container->only_if_used && container->all_events() == 0 && container->files.size() == 0) {
+      handlers_.on_removing(*container);
       recorder_.remove(target);
     }
   }
-  probe_.clear_target_stats(slot);
-  slot_of_target_.erase(found);
-  free_slots_.push_back(slot);
-  set_aside_or_warn();
+  pool_.release(target);
 }
+
+void Targets::judge(uint32_t target) {
+  Container* container = recorder_.find(target);
+  if (containers_ && container != nullptr) {
+    containers_->judge(*container);
+  }
+}
+
+bool Targets::on_known(const KnownContainer& known) { return containers_ && containers_->on_known(known); }
+
+void Targets::on_round(bool all) {
+  if (containers_) {
+    containers_->on_round(all);
+  }
+}
+
+uint64_t Targets::undecided() const { return containers_ ? containers_->undecided() : 0; }
 
 std::vector<uint32_t> Targets::find_gone() const {
   std::vector<uint32_t> gone;
   for (const Container& container : recorder_.containers()) {
     // One without a path is known by an access below its top cgroup.
-    if (container.ended_at == 0 && !container.cgroup_path.empty() && !probe_.has_cgroup(container.cgroup_id)) {
+    if (container.target != 0 && container.ended_at == 0 && !container.cgroup_path.empty() &&
+        !probe_.has_cgroup(container.cgroup_id)) {
       gone.push_back(container.target);
     }
   }

@@ -2,15 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "cli/container_targets.h"
 #include "cli/options.h"
+#include "cli/target_pool.h"
 #include "container/cgroup.h"
 #include "pipeline/recorder.h"
 #include "probe/probe.h"
@@ -26,52 +27,63 @@ class Targets {
     std::function<void(Container&)> on_added;
     /// The target's last moment: its counters are still there.
     std::function<void(Container&)> on_ending;
+    /// It has ended and will go on as another target.
+    std::function<void(Container&)> on_reviving;
+    std::function<void(Container&)> on_revived;
+    /// It will be in no list any more.
+    std::function<void(const Container&)> on_removing;
+    /// This cgroup is of no target any more.
+    std::function<void(uint64_t cgroup_id)> on_left_out;
+    /// It was there before it became a target.
+    std::function<void(const Container&)> on_found_late;
   };
 
   Targets(const Options& options, const CgroupTree& tree, Probe& probe, Recorder& recorder, Handlers handlers);
 
   /// A cgroup with all below it. `name` empty: the last part of its path.
   [[nodiscard]] Result<void> add(const Cgroup& cgroup, const std::string& name = {});
-  /// What the options say: --cgroup, --all, or the siblings of snoop's own.
+  /// What the options say: --cgroup, --all, containers, or the siblings of snoop's own.
   [[nodiscard]] Result<void> add_configured();
 
   /// The kernel side has adopted a new cgroup.
   void on_new_cgroup(const Record& record);
-  [[nodiscard]] Container& container_of(const Access& access);
+  /// The container that a record is of; nullptr: of none that is looked for.
+  [[nodiscard]] Container* container_of(uint32_t target, uint64_t cgroup_id);
 
   /// Its top cgroup was removed: the counters stay in the container, the slot is free.
   void end(uint32_t target, WallTime at);
   /// Those that are gone although no record of it came.
   [[nodiscard]] std::vector<uint32_t> find_gone() const;
 
+  /// What is known of a container has changed: whether it is asked for. It may have moved.
+  void judge(uint32_t target);
+  /// A runtime tells of a container that is in no list; true: now it is.
+  [[nodiscard]] bool on_known(const KnownContainer& known);
+  /// After each round of the reader; `all`: nothing comes any more.
+  void on_round(bool all);
+  /// Left out of the reports, because nobody has said whether they are asked for.
+  [[nodiscard]] uint64_t undecided() const;
+
  private:
-  [[nodiscard]] Result<snoop_target> next_target();
-  /// Takes back the last one, which nobody has seen.
-  void return_target(const snoop_target& target);
-  /// One that never counts, if the target has ended.
-  [[nodiscard]] uint32_t slot_of(uint32_t target) const;
-  /// As many as there can be, if cgroups are adopted.
-  [[nodiscard]] Result<void> set_aside();
-  void set_aside_or_warn();
   [[nodiscard]] Result<void> add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace);
   [[nodiscard]] Result<void> add_all();
+  [[nodiscard]] Result<void> add_containers();
   [[nodiscard]] Result<void> add_siblings();
   [[nodiscard]] Result<void> adopt_below(const Cgroup& cgroup, const Cgroup& own);
   void forget_if_gone(const Cgroup& cgroup);
   Container& add_container(std::string name, const Cgroup& cgroup, const snoop_target& target);
+  [[nodiscard]] Container* ended_before(const std::string& path);
 
   const Options& options_;
   const CgroupTree& tree_;
   Probe& probe_;
   Recorder& recorder_;
   Handlers handlers_;
+  TargetPool pool_;
   /// Where the hierarchy's mount begins, as the kernel sees it; empty: at the root, or not known yet.
   std::string above_mount_;
-  /// Slots in the order in which they became free, so that one rests as long as possible.
-  std::deque<uint32_t> free_slots_;
-  std::map<uint32_t, uint32_t> slot_of_target_;
-  uint32_t last_target_ = 0;
-  bool adopts_ = false;
+  /// Only if containers are what is asked for.
+  std::optional<ContainerTargets> containers_;
 };
 
 }  // namespace snoop

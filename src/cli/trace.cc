@@ -6,6 +6,8 @@
 
 #include <csignal>
 #include <cstdio>
+#include <map>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/session.h"
@@ -15,6 +17,9 @@
 namespace snoop {
 
 namespace {
+
+/// Accesses of containers, until it is known whether they are asked for.
+constexpr size_t kMostHeld = 100'000;
 
 /// Readable once a signal has asked for the end.
 int stop_fd = -1;
@@ -45,8 +50,8 @@ Result<int> trace(const Options& options) {
   }
   int write_error = 0;
 
-  const auto print = [&](const Access& access, const Container& container) {
-    if (write_error != 0 || is_excluded(access.path, options.exclude)) {
+  const auto print_now = [&](const Access& access, const Container& container) {
+    if (write_error != 0) {
       return;
     }
     const std::string line =
@@ -56,30 +61,74 @@ Result<int> trace(const Options& options) {
       loop->stop();
     }
   };
+  std::unique_ptr<Session> session;
+  std::map<uint32_t, std::vector<Access>> held;
+  size_t held_count = 0;
+  uint64_t held_too_many = 0;
+  const auto print_held = [&](const Container& container) {
+    if (const auto found = held.find(container.target); found != held.end()) {
+      for (const Access& access : found->second) {
+        print_now(access, container);
+      }
+      held_count -= found->second.size();
+      held.erase(found);
+    }
+  };
+  const auto print = [&](const Access& access, const Container& container) {
+    if (is_excluded(access.path, options.exclude)) {
+      return;
+    }
+    if (!container.undecided) {
+      print_held(container);
+      print_now(access, container);
+    } else if (held_count < kMostHeld) {
+      held[container.target].push_back(access);
+      held_count++;
+    } else {
+      held_too_many++;
+    }
+  };
   const auto flush = [&] {
+    // What was held of containers that are decided by now, or left out.
+    for (auto one = held.begin(); session && one != held.end();) {
+      const auto& [target, accesses] = *one++;
+      const Container* container = session->recorder().find(target);
+      if (container == nullptr) {
+        held_count -= accesses.size();
+        held.erase(target);
+      } else if (!container->undecided) {
+        print_held(*container);
+      }
+    }
     if (write_error == 0 && std::fflush(stdout) != 0) {
       write_error = errno;
       loop->stop();
     }
   };
-  Result<std::unique_ptr<Session>> session = Session::start(options, *loop, print, flush);
-  if (!session) {
-    return tl::unexpected(session.error());
+  Result<std::unique_ptr<Session>> started = Session::start(options, *loop, print, flush);
+  if (!started) {
+    return tl::unexpected(started.error());
   }
-  if (Result<void> added = (*session)->targets().add_configured(); !added) {
+  session = std::move(*started);
+  session->start_naming(*loop);
+  if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }
-  const size_t count = (*session)->recorder().containers().size();
+  const size_t count = session->recorder().containers().size();
   spdlog::info("tracing {} cgroup{}; ^C ends it", count, count == 1 ? "" : "s");
   if (Result<void> ran = loop->run(); !ran) {
     return tl::unexpected(ran.error());
   }
-  (*session)->finish();
+  session->finish();
   // A reader that went away (| head) is a normal end, and so is a signal.
   if (write_error != 0 && write_error != EPIPE && write_error != EINTR) {
     return fail(write_error, "cannot write to stdout");
   }
-  const Session::Totals totals = (*session)->totals();
+  if (held_too_many != 0) {
+    spdlog::warn("{} accesses not shown: it took too long to know whether their containers were asked for",
+                 held_too_many);
+  }
+  const Session::Totals totals = session->totals();
   spdlog::info("{} accesses, {} lost", totals.events, totals.lost);
   return kExitOk;
 }

@@ -314,6 +314,14 @@ Result<Cgroup> CgroupTree::at_kernel_path(const std::string& path, uint64_t id) 
   return fail(ENOENT, fmt::format("cgroup {}", path));
 }
 
+Result<Cgroup> CgroupTree::find_id(uint64_t id) const {
+  Cgroup found;
+  if (const Result<Cgroup> root = at("/")) {
+    visit(*this, *root, [&](const Cgroup& cgroup) { found = cgroup.id == id ? cgroup : found; });
+  }
+  return found.id == id ? Result<Cgroup>(std::move(found)) : fail(ENOENT, fmt::format("cgroup with id {}", id));
+}
+
 Result<Cgroup> CgroupTree::named(const std::string& name) const {
   const auto tree_path = [](std::string path) {
     while (path.size() > 1 && path.back() == '/') {

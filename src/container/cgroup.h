@@ -52,6 +52,8 @@ class CgroupTree {
   /// By its id and the path that the kernel gives it, which begins at the root
   /// of the hierarchy: in a cgroup namespace the mount begins further down.
   [[nodiscard]] Result<Cgroup> at_kernel_path(const std::string& path, uint64_t id) const;
+  /// By its id alone: looks through all.
+  [[nodiscard]] Result<Cgroup> find_id(uint64_t id) const;
   /// This process's own.
   [[nodiscard]] Result<Cgroup> own() const;
   /// One level below, sorted by path. What vanishes meanwhile is left out.

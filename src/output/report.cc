@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "event.h"
+#include "output/identity_json.h"
 #include "output/json_bytes.h"
 #include "pipeline/access.h"
 #include "pipeline/completeness.h"
@@ -43,17 +44,6 @@ class Output {
   std::FILE* stream_;
   rapidjson::StringBuffer buffer_;
 };
-
-void put_bytes_unless_empty(Writer& json, const std::string& key, std::string_view bytes) {
-  if (!bytes.empty()) {
-    put_bytes(json, key, bytes);
-  }
-}
-
-void put_number(Writer& json, std::string_view key, uint64_t number) {
-  put_key(json, key);
-  json.Uint64(number);
-}
 
 void put_time(Writer& json, std::string_view key, WallTime time) {
   put_key(json, key);
@@ -249,9 +239,7 @@ void put_container(Output& output, Writer& json, WallTime now, const Container& 
   }
 
   json.StartObject();
-  put_bytes(json, "name", container.name);
-  put_bytes_unless_empty(json, "image", container.image);
-  put_bytes_unless_empty(json, "image_digest", container.image_digest);
+  put_identity(json, container.name, container.image, container.image_digest, container.identity);
   put_number(json, "cgroup_id", container.cgroup_id);
   put_bytes(json, "cgroup_path", container.cgroup_path);
   put_intervals(json, "observed", container.observed_until(now));
@@ -333,18 +321,16 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
     put_key(json, "only");
     put_text(json, "image");
   }
+  if (!header.metadata_sources.empty()) {
+    put_metadata_sources(json, "metadata_sources", header.metadata_sources);
+  }
+  if (header.undecided_containers != 0) {
+    put_number(json, "undecided_containers", header.undecided_containers);
+  }
   json.EndObject();
   put_bytes_unless_empty(json, "pod_name", header.pod_name);
   put_bytes_unless_empty(json, "namespace", header.namespace_name);
-  if (!header.labels.empty()) {
-    put_key(json, "labels");
-    json.StartObject();
-    for (const auto& [key, value] : header.labels) {
-      put_key(json, to_utf8(key));
-      put_text(json, to_utf8(value));
-    }
-    json.EndObject();
-  }
+  put_labels_unless_none(json, header.labels);
   put_time(json, "started_at", header.started_at);
   put_time(json, "last_updated_at", header.updated_at);
   put_number(json, "runs", header.runs);

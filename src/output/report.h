@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "container/identity.h"
 #include "pipeline/recorder.h"
 
 namespace snoop {
@@ -29,6 +30,10 @@ struct ReportHeader {
   /// Of the cgroups: "cgroup2", or a version 1 controller.
   std::string hierarchy;
   std::vector<std::string> not_seen;
+  /// Who was asked for names and images in the last run; empty: nobody.
+  std::vector<MetadataSource> metadata_sources;
+  /// Containers that are left out because nobody has said yet whether they are asked for.
+  uint64_t undecided_containers = 0;
   /// Files that are known to be none of the image are left out.
   bool only_image = false;
   std::string pod_name;

@@ -278,6 +278,46 @@ std::vector<LossWindow> get_loss_windows(const Value& container) {
   return windows;
 }
 
+std::map<std::string, std::string> get_labels_or_none(const Value& object) {
+  std::map<std::string, std::string> labels;
+  if (find(object, "labels") != nullptr) {
+    for (const auto& [key, value] : get(object, "labels", Value::Type::kObject).members) {
+      if (value.type != Value::Type::kText) {
+        damaged("a label is no text");
+      }
+      labels[key] = value.text;
+    }
+  }
+  return labels;
+}
+
+Identity get_identity(const Value& value) {
+  Identity identity{.runtime = get_bytes_or_none(value, "runtime"),
+                    .id = get_bytes_or_none(value, "id"),
+                    .image_id = get_bytes_or_none(value, "image_id"),
+                    .pod_name = get_bytes_or_none(value, "pod_name"),
+                    .pod_uid = get_bytes_or_none(value, "pod_uid"),
+                    .namespace_name = get_bytes_or_none(value, "namespace"),
+                    .labels = get_labels_or_none(value),
+                    .restart_count = std::nullopt,
+                    .command = {},
+                    .is_sandbox = find(value, "sandbox") != nullptr && get_flag(value, "sandbox"),
+                    .not_observable = get_bytes_or_none(value, "not_observable"),
+                    .source = get_bytes_or_none(value, "metadata_source")};
+  if (find(value, "restart_count") != nullptr) {
+    identity.restart_count = get_number(value, "restart_count");
+  }
+  if (find(value, "command") != nullptr) {
+    for (const Value& word : get(value, "command", Value::Type::kArray).items) {
+      if (word.type != Value::Type::kText) {
+        damaged("a word of command is no text");
+      }
+      identity.command.push_back(word.text);
+    }
+  }
+  return identity;
+}
+
 Container get_container(const Value& value, AccessStore files) {
   if (get_number(value, "unique_files") != files.size()) {
     damaged("unique_files is not the number of files");
@@ -285,6 +325,7 @@ Container get_container(const Value& value, AccessStore files) {
   Container container{.name = get_bytes(value, "name"),
                       .image = get_bytes_or_none(value, "image"),
                       .image_digest = get_bytes_or_none(value, "image_digest"),
+                      .identity = get_identity(value),
                       .cgroup_id = get_number(value, "cgroup_id", UINT64_MAX),
                       .cgroup_path = get_bytes(value, "cgroup_path"),
                       .target = 0,
@@ -292,6 +333,7 @@ Container get_container(const Value& value, AccessStore files) {
                       .observed = get_intervals(value, "observed"),
                       .ended_at = find(value, "ended_at") == nullptr ? 0 : get_time(value, "ended_at"),
                       .only_if_used = false,
+                      .undecided = false,
                       .total_events = 0,
                       .losses = {},
                       .base_unknown_here = 0,
@@ -352,16 +394,20 @@ void read_top(const Value& top, ReportContents& contents) {
     header.not_seen.push_back(item.text);
   }
   header.only_image = !get_bytes_or_none(capture, "only").empty();
-  header.pod_name = get_bytes_or_none(top, "pod_name");
-  header.namespace_name = get_bytes_or_none(top, "namespace");
-  if (find(top, "labels") != nullptr) {
-    for (const auto& [key, value] : get(top, "labels", Value::Type::kObject).members) {
-      if (value.type != Value::Type::kText) {
-        damaged("a label is no text");
-      }
-      header.labels[key] = value.text;
+  if (find(capture, "metadata_sources") != nullptr) {
+    for (const Value& item : get(capture, "metadata_sources", Value::Type::kArray).items) {
+      header.metadata_sources.push_back({.name = get_bytes(item, "name"),
+                                         .endpoint = get_bytes_or_none(item, "endpoint"),
+                                         .state = get_bytes(item, "state"),
+                                         .error = get_bytes_or_none(item, "error")});
     }
   }
+  if (find(capture, "undecided_containers") != nullptr) {
+    header.undecided_containers = get_number(capture, "undecided_containers");
+  }
+  header.pod_name = get_bytes_or_none(top, "pod_name");
+  header.namespace_name = get_bytes_or_none(top, "namespace");
+  header.labels = get_labels_or_none(top);
   header.started_at = get_time(top, "started_at");
   header.updated_at = get_time(top, "last_updated_at");
   header.runs = get_number(top, "runs");
@@ -533,7 +579,8 @@ class Builder {
     if (open_.size() == 1 && parent.key == "schema_version") {
       check_version(value);
     }
-    const bool is_label = open_.size() == 2 && open_[0].key == "labels";
+    const bool is_label =
+        (open_.size() == 2 && open_[0].key == "labels") || (open_.size() == 4 && open_[2].key == "labels");
     const auto [place, is_new] = parent.value.members.try_emplace(parent.key, Value());
     // Two labels of other bytes than UTF-8 may look the same.
     if (!is_new && !is_label) {

@@ -97,6 +97,19 @@ AccessStore::Added AccessStore::add(const Use& use) {
   return {Outcome::kNew, slots_[slot].number - 1, entry.is_found()};
 }
 
+const AccessStore::Entry* AccessStore::find(std::string_view path) const {
+  if (slots_.empty()) {
+    return nullptr;
+  }
+  const size_t mask = slots_.size() - 1;
+  for (size_t slot = std::hash<std::string_view>{}(path)&mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
+    if (const Entry& entry = entries_[slots_[slot] - 1]; entry.path() == path) {
+      return &entry;
+    }
+  }
+  return nullptr;
+}
+
 void AccessStore::add_uses(uint32_t index, uint64_t count, WallTime last_seen) {
   if (index >= entries_.size()) {
     return;

@@ -98,6 +98,8 @@ class AccessStore {
   ~AccessStore() = default;
 
   Added add(const Use& use);
+  /// nullptr: there is none.
+  [[nodiscard]] const Entry* find(std::string_view path) const;
   /// Further accesses to the entry at `index`, and when the last one was.
   void add_uses(uint32_t index, uint64_t count, WallTime last_seen);
 

@@ -104,7 +104,12 @@ std::string completeness_text(const std::vector<Container>& containers, WallTime
   uint64_t seen = 0;
   double least_coverage = 1;
   std::string why_not;
+  size_t count = 0;
   for (const Container& container : containers) {
+    if (container.undecided) {
+      continue;
+    }
+    count++;
     const Completeness one = completeness_of(container, now);
     if (!one.applies()) {
       why_not = one.why_not;
@@ -117,11 +122,10 @@ std::string completeness_text(const std::vector<Container>& containers, WallTime
     least_coverage = std::min(least_coverage, one.estimate.coverage);
   }
   if (known == 0) {
-    return containers.size() == 1 ? fmt::format("no estimate of what is unseen: {}", why_not)
-                                  : std::string("no estimate of what is unseen");
+    return count == 1 ? fmt::format("no estimate of what is unseen: {}", why_not)
+                      : std::string("no estimate of what is unseen");
   }
-  const std::string where =
-      containers.size() == 1 ? std::string() : fmt::format(" in {} of {} containers", known, containers.size());
+  const std::string where = count == 1 ? std::string() : fmt::format(" in {} of {} containers", known, count);
   return fmt::format("probably {:.0f} more files unseen{} (up to {:.0f}), coverage {:.4f}",
                      sum.files - static_cast<double>(seen), where, std::ceil(sum.high) - static_cast<double>(seen),
                      std::floor(least_coverage * 1e4) / 1e4);

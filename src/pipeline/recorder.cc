@@ -55,6 +55,15 @@ void unite_closest(std::vector<LossWindow>& windows) {
   windows.erase(windows.begin() + static_cast<std::ptrdiff_t>(pair.second));
 }
 
+/// Neither the first nor the last goes: when it began and ended.
+void limit_intervals(std::vector<Interval>& intervals) {
+  while (intervals.size() > kMaxIntervals) {
+    const auto shortest = std::min_element(intervals.begin() + 1, intervals.end() - 1,
+                                           [](Interval a, Interval b) { return a.to - a.from < b.to - b.from; });
+    intervals.erase(shortest);
+  }
+}
+
 }  // namespace
 
 void add_gap(std::vector<Interval>& gaps, Interval gap) {
@@ -117,39 +126,62 @@ void Container::add_loss_window(WallTime from, WallTime to, uint64_t lost, std::
   }
 }
 
-void Container::go_on_from(Container&& former) {
-  former.files.set_max_files(files.max_files());
-  for (const AccessStore::Entry& entry : files.entries()) {
-    const AccessStore::Use use = files.use_of(entry);
-    AccessStore::Added added = former.files.add(use);
-    if (added.first_found) {
-      former.discovery.add(use.first_seen);
-    }
-    if (added.outcome == AccessStore::Outcome::kOverLimit) {
-      losses.files_over_limit++;
-    }
-  }
-  files = std::move(former.files);
-  discovery = std::move(former.discovery);
+namespace {
 
+/// Adds an older list to a newer one, whose indices stay. What the older one holds stays also where both are too much.
+void add_older(Container& container, Container& older) {
+  for (const AccessStore::Entry& entry : container.files.entries()) {
+    const AccessStore::Entry* before = older.files.find(entry.path());
+    if (entry.is_found() && (before == nullptr || !before->is_found())) {
+      older.discovery.add(entry.first_seen());
+    }
+  }
+  const size_t max_files = container.files.max_files();
+  if (container.files.size() == 0) {
+    container.files = std::move(older.files);
+  } else {
+    container.files.set_max_files(std::numeric_limits<size_t>::max());
+    for (const AccessStore::Entry& entry : older.files.entries()) {
+      container.files.add(older.files.use_of(entry));
+    }
+  }
+  container.files.set_max_files(max_files);
+  container.discovery = std::move(older.discovery);
+
+  for (const LossWindow& window : std::exchange(container.loss_windows, std::move(older.loss_windows))) {
+    container.add_loss_window(window.from, window.to, window.lost, window.cause);
+  }
+  container.earlier_events += older.all_events();
+  container.earlier_losses += older.all_losses();
+  if (container.unresolved.empty()) {
+    container.unresolved = std::move(older.unresolved);
+  }
+  container.counts_are_lower_bounds = container.counts_are_lower_bounds || older.counts_are_lower_bounds;
+}
+
+}  // namespace
+
+void Container::go_on_from(Container&& former) {
+  add_older(*this, former);
   observed.insert(observed.begin(), former.observed.begin(), former.observed.end());
-  while (observed.size() > kMaxIntervals) {
-    // Neither the first nor the last: when it began and ended.
-    const auto shortest = std::min_element(observed.begin() + 1, observed.end() - 1,
-                                           [](Interval a, Interval b) { return a.to - a.from < b.to - b.from; });
-    observed.erase(shortest);
-  }
-  for (const LossWindow& window : std::exchange(loss_windows, std::move(former.loss_windows))) {
-    add_loss_window(window.from, window.to, window.lost, window.cause);
-  }
-  earlier_events += former.all_events();
-  earlier_losses += former.all_losses();
-  if (unresolved.empty()) {
-    unresolved = std::move(former.unresolved);
-  }
-  counts_are_lower_bounds = counts_are_lower_bounds || former.counts_are_lower_bounds;
+  limit_intervals(observed);
   // It stands in the former report.
   only_if_used = false;
+  if (identity.source.empty() && !former.identity.source.empty()) {
+    // As its runtime has said then; it may say more.
+    const std::string id = std::exchange(identity.id, {});
+    identity = std::move(former.identity);
+    identity.id = id.empty() ? identity.id : id;
+    name = former.name;
+    image = image.empty() ? former.image : image;
+    image_digest = image_digest.empty() ? former.image_digest : image_digest;
+  }
+}
+
+void Container::take_in(Container&& part) {
+  add_older(*this, part);
+  // What the kernel side has counted of its files is nobody's now.
+  counts_are_lower_bounds = true;
 }
 
 Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::string cgroup_path,
@@ -158,6 +190,7 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
   Container container{.name = std::move(name),
                       .image = {},
                       .image_digest = {},
+                      .identity = {},
                       .cgroup_id = cgroup_id,
                       .cgroup_path = std::move(cgroup_path),
                       .target = target.id,
@@ -165,6 +198,7 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
                       .observed = {{now, kOngoing}},
                       .ended_at = 0,
                       .only_if_used = false,
+                      .undecided = false,
                       .total_events = 0,
                       .losses = {},
                       .base_unknown_here = 0,
@@ -183,6 +217,26 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
 Container* Recorder::find(uint32_t target) {
   const auto found = by_target_.find(target);
   return found == by_target_.end() ? nullptr : &containers_[found->second];
+}
+
+void Recorder::revive(Container& container, uint64_t cgroup_id, const snoop_target& target) {
+  const size_t index = by_target_.at(container.target);
+  by_target_.erase(container.target);
+  by_target_[target.id] = index;
+  if (!container.observed.empty()) {
+    container.observed.back().to = container.ended_at;
+  }
+  container.observed.push_back({wall_now(), kOngoing});
+  limit_intervals(container.observed);
+  container.ended_at = 0;
+  container.cgroup_id = cgroup_id;
+  container.target = target.id;
+  container.slot = target.slot;
+  container.earlier_events = container.all_events();
+  container.earlier_losses = container.all_losses();
+  container.total_events = 0;
+  container.losses = {};
+  container.base_unknown_here = 0;
 }
 
 void Recorder::remove(uint32_t target) {

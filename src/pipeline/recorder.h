@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "container/identity.h"
 #include "event.h"
 #include "pipeline/access.h"
 #include "pipeline/access_store.h"
@@ -60,6 +61,7 @@ struct Container {
   std::string name;
   std::string image;
   std::string image_digest;
+  Identity identity;
   uint64_t cgroup_id = 0;
   std::string cgroup_path;
   /// 0: of an earlier run, and not found again.
@@ -71,6 +73,8 @@ struct Container {
   WallTime ended_at = 0;
   /// Nobody asked for it by name: reported only if it used anything.
   bool only_if_used = false;
+  /// Not known yet whether it is one of those that were asked for: not reported.
+  bool undecided = false;
 
   /// Read from the kernel side by whoever reports: of this run.
   uint64_t total_events = 0;
@@ -91,7 +95,9 @@ struct Container {
   AccessStore files;
 
   [[nodiscard]] bool is_there() const { return target != 0 && ended_at == 0; }
-  [[nodiscard]] bool is_reported() const { return !only_if_used || all_events() != 0 || files.size() != 0; }
+  [[nodiscard]] bool is_reported() const {
+    return !undecided && (!only_if_used || all_events() != 0 || files.size() != 0);
+  }
   [[nodiscard]] uint64_t all_events() const { return earlier_events + total_events; }
   [[nodiscard]] Losses all_losses() const;
   /// The intervals as they are at this time, each ended.
@@ -99,8 +105,10 @@ struct Container {
 
   /// Windows of one cause that touch become one.
   void add_loss_window(WallTime from, WallTime to, uint64_t lost, std::string_view cause);
-  /// Takes over what an earlier run saw of the same container.
+  /// Takes over what an earlier run saw of the same container. Indices of files stay as they are.
   void go_on_from(Container&& former);
+  /// Takes in what another list holds of the same time.
+  void take_in(Container&& part);
 };
 
 struct RecorderOptions {
@@ -118,6 +126,8 @@ class Recorder {
   Container& add_container(std::string name, uint64_t cgroup_id, std::string cgroup_path, const snoop_target& target);
   /// The container of a target; nullptr: none yet.
   [[nodiscard]] Container* find(uint32_t target);
+  /// It has ended and is there again: a new target and cgroup, and the same list.
+  void revive(Container& container, uint64_t cgroup_id, const snoop_target& target);
   /// Forgets the container of a target. No Container& stays valid.
   void remove(uint32_t target);
 

@@ -405,9 +405,12 @@ void Probe::forget_fronts() {
   }
 }
 
-bool Probe::has_cgroup(uint64_t cgroup_id) const {
+bool Probe::has_cgroup(uint64_t cgroup_id) const { return target_of(cgroup_id).has_value(); }
+
+std::optional<snoop_target> Probe::target_of(uint64_t cgroup_id) const {
   snoop_target target = {};
-  return bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id, &target) == 0;
+  const bool found = bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cgroups), &cgroup_id, &target) == 0;
+  return found ? std::optional(target) : std::nullopt;
 }
 
 Result<bool> Probe::add_free_target(const snoop_target& target) {
@@ -553,6 +556,8 @@ void Probe::flush_requests() {
     spdlog::error("cannot look for unfinished io_uring requests: {}", strerrordesc_np(-error));
   }
 }
+
+void Probe::expect_own_child(bool expected) { skeleton_->bss->own_child_expected = expected ? 1 : 0; }
 
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }
 

@@ -63,6 +63,8 @@ class Probe {
   [[nodiscard]] Result<bool> add_cgroup(uint64_t cgroup_id, const snoop_target& target, bool replace);
   void remove_cgroup(uint64_t cgroup_id);
   [[nodiscard]] bool has_cgroup(uint64_t cgroup_id) const;
+  /// What the cgroup's entry says; nothing: it has none.
+  [[nodiscard]] std::optional<snoop_target> target_of(uint64_t cgroup_id) const;
   /// How many cgroups have an entry now.
   [[nodiscard]] size_t traced_cgroups() const;
   [[nodiscard]] size_t max_cgroups() const;
@@ -120,6 +122,9 @@ class Probe {
   /// Sends, as succeeded, the io_uring requests that may have ended unseen; after
   /// detach() also those that have not ended.
   void flush_requests();
+
+  /// true: the process that this one forks next is no target's either, whatever cgroup it is in. One at a time.
+  void expect_own_child(bool expected);
 
   /// Whether process ids in records are what /proc shows here.
   [[nodiscard]] bool sees_same_pids() const;

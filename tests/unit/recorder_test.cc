@@ -77,6 +77,34 @@ TEST(Recorder, ForgetsOneContainer) {
   EXPECT_EQ(recorder.containers().size(), 2U);
 }
 
+TEST(Recorder, ARevivedContainerGoesOnWithItsList) {
+  constexpr WallTime kMinute = 60'000'000'000;
+  Recorder recorder({.exclude = {}, .max_files = 10});
+  recorder.add_container("other", 5, "/other", target(5));
+  Container& container = recorder.add_container("c", 10, "/c", target(1));
+  container.observed = {{kMinute, kOngoing}};
+  container.ended_at = 2 * kMinute;
+  container.total_events = 7;
+  container.losses.ring_full = 2;
+  recorder.add(access(1, "/before"));
+  recorder.revive(container, 11, target(2));
+  recorder.add(access(2, "/after"));
+  recorder.add(access(1, "/late"));
+  EXPECT_EQ(recorder.containers().size(), 2U);
+  EXPECT_EQ(recorder.find(1), nullptr);
+  EXPECT_EQ(recorder.find(2), &container);
+  EXPECT_EQ(container.target, 2U);
+  EXPECT_EQ(container.cgroup_id, 11U);
+  EXPECT_EQ(container.ended_at, 0);
+  ASSERT_EQ(container.observed.size(), 2U);
+  EXPECT_EQ(container.observed[0].to, 2 * kMinute);
+  EXPECT_EQ(container.observed[1].to, kOngoing);
+  EXPECT_THAT(paths_of(container), ElementsAre("/before", "/after"));
+  container.total_events = 3;
+  EXPECT_EQ(container.all_events(), 10U);
+  EXPECT_EQ(container.all_losses().ring_full, 2U);
+}
+
 TEST(Recorder, GivesEachContainerItsOwnList) {
   Recorder recorder({.exclude = {}, .max_files = 10});
   recorder.add_container("a", 1, "/a", target(1));
@@ -286,11 +314,11 @@ TEST(Container, GoesOnFromAnEarlierRun) {
     recorder.add(one);
   }
   container.go_on_from(std::move(former));
-  EXPECT_THAT(paths_of(container), ElementsAre("/x", "/y", "/z"));
-  EXPECT_EQ(container.files.entries()[1].seen(), 3U);
-  EXPECT_EQ(container.files.entries()[1].count(), 2U);
-  EXPECT_EQ(container.files.entries()[1].first_seen(), kSecond);
-  EXPECT_EQ(container.files.entries()[1].last_seen(), 9 * kSecond);
+  EXPECT_THAT(paths_of(container), ElementsAre("/y", "/z", "/x"));
+  EXPECT_EQ(container.files.entries()[0].seen(), 3U);
+  EXPECT_EQ(container.files.entries()[0].count(), 2U);
+  EXPECT_EQ(container.files.entries()[0].first_seen(), kSecond);
+  EXPECT_EQ(container.files.entries()[0].last_seen(), 9 * kSecond);
   EXPECT_THAT(container.discovery.new_files(), ElementsAre(2U, 0U, 0U, 0U, 0U, 0U, 0U, 0U, 1U));
   ASSERT_EQ(container.observed.size(), 2U);
   EXPECT_EQ(container.observed[0].to, 2 * kSecond);
@@ -314,6 +342,32 @@ TEST(Losses, AddUp) {
   EXPECT_EQ(losses.base_unknown, 16U);
   EXPECT_EQ(losses.files_over_limit, 32U);
   EXPECT_EQ(Losses().sum(), 0U);
+}
+
+TEST(Container, GoesOnLateWithoutMovingItsFiles) {
+  Recorder recorder({.exclude = {}, .max_files = 3});
+  Container& former = recorder.add_container("a", 1, "/a", target(1));
+  former.discovery = Discovery(kSecond);
+  for (const char* path : {"/1", "/2", "/3"}) {
+    recorder.add(access(1, path));
+  }
+  former.earlier_events = 5;
+  Container& container = recorder.add_container("a", 1, "/a", target(2));
+  recorder.add(access(2, "/new"));
+  recorder.add(access(2, "/2"));
+  recorder.find(2)->go_on_from(std::move(*recorder.find(1)));
+  EXPECT_THAT(paths_of(container), ElementsAre("/new", "/2", "/1", "/3"));
+  EXPECT_EQ(container.files.entries()[1].count(), 2U);
+  EXPECT_EQ(container.files.find("/3"), &container.files.entries()[3]);
+  EXPECT_EQ(container.files.find("/4"), nullptr);
+  EXPECT_EQ(container.files.max_files(), 3U);
+  EXPECT_EQ(container.losses.files_over_limit, 0U);
+  EXPECT_EQ(container.earlier_events, 5U);
+  uint64_t found = 0;
+  for (const uint64_t count : container.discovery.new_files()) {
+    found += count;
+  }
+  EXPECT_EQ(found, 4U);
 }
 
 }  // namespace

@@ -74,6 +74,10 @@ void fill(Sample& sample, uint32_t seed, uint32_t most_files = 200) {
   header.runs = 1 + number(4);
   header.gaps = {{kStart, kStart + kSecond}};
   header.undecodable = number(2);
+  header.undecided_containers = number(2);
+  if (number(2) == 0) {
+    header.metadata_sources = {{"docker", bytes(9), "answered", ""}, {"cri", "", "refused", bytes(9)}};
+  }
   for (uint32_t id = 1; id <= number(4); id++) {
     snoop_target target = {};
     target.id = id;
@@ -81,6 +85,20 @@ void fill(Sample& sample, uint32_t seed, uint32_t most_files = 200) {
         sample.recorder.add_container(bytes(4), number(3) == 0 ? UINT64_MAX : id, "/" + bytes(10), target);
     container.image = number(2) == 0 ? "" : bytes(10);
     container.image_digest = number(2) == 0 ? "" : bytes(10);
+    if (number(2) == 0) {
+      container.identity = {.runtime = bytes(4),
+                            .id = bytes(64),
+                            .image_id = bytes(4),
+                            .pod_name = bytes(4),
+                            .pod_uid = bytes(4),
+                            .namespace_name = bytes(4),
+                            .labels = {{"a", "1"}, {"b", "\n"}},
+                            .restart_count = number(3),
+                            .command = {"sh", "", "-c"},
+                            .is_sandbox = number(2) == 0,
+                            .not_observable = number(2) == 0 ? "" : bytes(9),
+                            .source = bytes(4)};
+    }
     container.observed = {{kStart, kStart + kSecond}, {kStart + number(1'000'000'000), kOngoing}};
     container.discovery = Discovery(kStart + number(1'000'000'000));
     container.ended_at = number(2) == 0 ? 0 : kStart + number(1'000'000) * kSecond;

@@ -140,10 +140,61 @@ TEST(Report, LeavesOutWhatIsNotSet) {
     EXPECT_FALSE(document.HasMember(member)) << member;
   }
   EXPECT_FALSE(document["final"].GetBool());
-  for (const char* member : {"image", "image_digest"}) {
+  for (const char* member : {"metadata_sources", "undecided_containers"}) {
+    EXPECT_FALSE(document["capture"].HasMember(member)) << member;
+  }
+  for (const char* member : {"image", "image_digest", "image_id", "id", "runtime", "pod_name", "namespace", "pod_uid",
+                             "labels", "restart_count", "command", "sandbox", "not_observable", "metadata_source"}) {
     EXPECT_FALSE(document["containers"][0].HasMember(member)) << member;
   }
   EXPECT_EQ(document["containers"][0]["files"].Size(), 0U);
+}
+
+TEST(Report, SaysWhoAContainerIs) {
+  Recorder recorder({.exclude = {}, .max_files = 10});
+  Container& container = add_container(recorder, "/docker/0123");
+  container.identity = {.runtime = "docker",
+                        .id = "0123",
+                        .image_id = "sha256:0a",
+                        .pod_name = "web-0",
+                        .pod_uid = "uid",
+                        .namespace_name = "shop",
+                        .labels = {{"tier", "front"}, {"app", "web"}},
+                        .restart_count = 2,
+                        .command = {"nginx", "-g", "daemon \xff off;"},
+                        .is_sandbox = true,
+                        .not_observable = "gVisor",
+                        .source = "cri"};
+  Container& undecided = add_container(recorder, "/docker/4567", 2);
+  undecided.undecided = true;
+  undecided.total_events = 5;
+  ReportHeader header = header_of_test();
+  header.metadata_sources = {{"cri", "/run/containerd/containerd.sock", "answered", ""},
+                             {"docker", "/run/docker.sock", "refused", "Permission denied"}};
+  header.undecided_containers = 1;
+
+  const rapidjson::Document document = parsed(header, recorder.containers());
+  const rapidjson::Value& capture = document["capture"];
+  EXPECT_EQ(capture["undecided_containers"].GetUint64(), 1U);
+  ASSERT_EQ(capture["metadata_sources"].Size(), 2U);
+  EXPECT_STREQ(capture["metadata_sources"][0]["endpoint"].GetString(), "/run/containerd/containerd.sock");
+  EXPECT_FALSE(capture["metadata_sources"][0].HasMember("error"));
+  EXPECT_STREQ(capture["metadata_sources"][1]["state"].GetString(), "refused");
+  EXPECT_STREQ(capture["metadata_sources"][1]["error"].GetString(), "Permission denied");
+  EXPECT_EQ(document["total_events"].GetUint64(), 0U) << "what is undecided is left out";
+  ASSERT_EQ(document["containers"].Size(), 1U);
+  const rapidjson::Value& one = document["containers"][0];
+  EXPECT_STREQ(one["id"].GetString(), "0123");
+  EXPECT_STREQ(one["runtime"].GetString(), "docker");
+  EXPECT_STREQ(one["pod_name"].GetString(), "web-0");
+  EXPECT_STREQ(one["pod_uid"].GetString(), "uid");
+  EXPECT_STREQ(one["namespace"].GetString(), "shop");
+  EXPECT_STREQ(one["labels"]["app"].GetString(), "web");
+  EXPECT_EQ(one["restart_count"].GetUint64(), 2U);
+  EXPECT_THAT(strings(one["command"]), ElementsAre("nginx", "-g", "daemon \xef\xbf\xbd off;"));
+  EXPECT_TRUE(one["sandbox"].GetBool());
+  EXPECT_STREQ(one["not_observable"].GetString(), "gVisor");
+  EXPECT_STREQ(one["metadata_source"].GetString(), "cri");
 }
 
 TEST(Report, OfNothingIsWhole) {

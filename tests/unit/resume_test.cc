@@ -122,7 +122,7 @@ TEST_F(Takes, TheContainerThatIsTheSame) {
     target.id = ++id;
     Container& made = recorder.add_container(path, cgroup_id, path, target);
     made.image = image;
-    go_on_from(former, made, boot_id);
+    EXPECT_TRUE(go_on_from(former, made, boot_id, true));
     return made.files.size() == 0 ? std::string() : std::string(made.files.entries()[0].path());
   };
   EXPECT_EQ(files_of("/b", 3, "", header_.boot_id), "") << "another image";
@@ -138,6 +138,69 @@ TEST_F(Takes, TheContainerThatIsTheSame) {
   EXPECT_EQ(former.containers[0].ended_at, 5 * kSecond);
 }
 
+/// What a runtime has told in one run, and has not yet or will never tell in the other.
+class GoesOn : public Takes {
+ protected:
+  static constexpr const char* kBoot = "01234567-89ab-cdef-0123-456789abcdef";
+  const std::string unique_ = std::string(64, 'a');
+
+  Container& told(const std::string& path, uint64_t cgroup_id, const std::string& id, const std::string& image) {
+    Container& made = container(path, cgroup_id, 3, image);
+    made.identity.id = id;
+    made.identity.source = image.empty() ? "" : "docker";
+    made.name = image.empty() ? "short" : "by the runtime";
+    return made;
+  }
+  /// What became of it in the next run: "yes", "no", or "not yet".
+  std::string next(const std::string& path, uint64_t cgroup_id, const std::string& id, const std::string& image,
+                   bool can_wait = true, bool same_boot = true) {
+    header_.boot_id = kBoot;
+    write();
+    ReportContents former = std::move(**take_up_report(options_));
+    Recorder recorder({.exclude = {}, .max_files = 100});
+    snoop_target target = {};
+    target.id = 1;
+    last_.emplace(std::move(recorder.add_container("now", cgroup_id, path, target)));
+    last_->image = image;
+    last_->identity.id = id;
+    last_->identity.source = image.empty() ? "" : "docker";
+    const bool is_decided = go_on_from(former, *last_, same_boot ? kBoot : "another", can_wait);
+    return !is_decided ? "not yet" : last_->files.size() != 0 ? "yes" : "no";
+  }
+  std::optional<Container> last_;
+};
+
+TEST_F(GoesOn, WithAnIdThatNoOtherHas) {
+  told("/docker/a", 1, unique_, "nginx");
+  EXPECT_EQ(next("/docker/a", 7, unique_, ""), "yes") << "restarted, and its image not told yet";
+  EXPECT_EQ(last_->image, "nginx");
+  EXPECT_EQ(last_->name, "by the runtime");
+  EXPECT_EQ(last_->identity.source, "docker");
+  EXPECT_EQ(next("/docker/a", 7, unique_, "", true, false), "yes") << "also after a boot";
+  EXPECT_EQ(next("/docker/a", 7, unique_, "nginx"), "yes");
+  EXPECT_EQ(next("/docker/a", 7, std::string(64, 'b'), ""), "no") << "another id";
+  EXPECT_EQ(next("/docker/b", 1, unique_, ""), "no") << "another cgroup";
+  EXPECT_EQ(next("/docker/a", 7, unique_, "httpd"), "no") << "--image says otherwise";
+}
+
+TEST_F(GoesOn, WithANameThatMayBeTakenAgain) {
+  told("/default/web", 1, "web", "nginx");
+  EXPECT_EQ(next("/default/web", 1, "web", ""), "yes") << "the very cgroup";
+  EXPECT_EQ(next("/default/web", 1, "web", "", true, false), "not yet") << "its number means nothing now";
+  EXPECT_EQ(next("/default/web", 7, "web", ""), "not yet");
+  EXPECT_EQ(next("/default/web", 7, "web", "nginx"), "yes");
+  EXPECT_EQ(next("/default/web", 7, "web", "redis"), "no");
+  EXPECT_EQ(next("/default/web", 7, "web", "", false), "yes") << "nobody will tell";
+}
+
+TEST_F(GoesOn, WithWhatNobodyHadTold) {
+  told("/default/web", 1, "web", "");
+  EXPECT_EQ(next("/default/web", 7, "web", ""), "yes");
+  EXPECT_EQ(next("/default/web", 7, "web", "nginx"), "yes");
+  EXPECT_EQ(last_->image, "nginx");
+  EXPECT_EQ(last_->name, "now");
+}
+
 TEST_F(Takes, TheLostPathOnlyInTheSameBoot) {
   container("", 7, 3);
   header_.boot_id = "01234567-89ab-cdef-0123-456789abcdef";
@@ -148,7 +211,7 @@ TEST_F(Takes, TheLostPathOnlyInTheSameBoot) {
     snoop_target target = {};
     target.id = 1;
     Container& made = recorder.add_container("x", 7, "", target);
-    go_on_from(former, made, same ? header_.boot_id : "another");
+    EXPECT_TRUE(go_on_from(former, made, same ? header_.boot_id : "another", true));
     EXPECT_EQ(made.files.size(), same ? 1U : 0U);
   }
 }

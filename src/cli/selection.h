@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cli/options.h"
+#include "pipeline/recorder.h"
+
+namespace snoop {
+
+/// Which of all containers are asked for: --container, --pod, --namespace, --label. Of each kind of option one must
+/// fit, of labels all.
+class Selection {
+ public:
+  explicit Selection(const Options& options) : options_(options) {}
+
+  enum class Verdict { kYes, kNo, kUnknown };
+  /// kUnknown: its runtime has not told enough yet.
+  [[nodiscard]] Verdict judge(const Container& container) const;
+
+ private:
+  [[nodiscard]] Verdict judge_name(const Container& container) const;
+
+  const Options& options_;
+};
+
+}  // namespace snoop
