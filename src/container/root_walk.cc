@@ -176,28 +176,32 @@ bool RootWalker::reach(const std::string& path) {
 }
 
 /// Most paths have no link in them, except perhaps as the last component: the kernel
-/// comes to that faster in one call than by one for each component.
-void RootWalker::skip_plain_part(State& state, std::string_view& path) {
+/// comes to that faster in one call than by one for each component. false: it ended here.
+bool RootWalker::skip_plain_part(State& state, std::string_view& path, bool was_missing) {
   std::string place = state.at;
   Components parts(path);
   for (std::string_view part = parts.next(); !part.empty(); part = parts.next()) {
     if (part == "..") {
-      return;
+      return true;
     }
     place += '/';
     place += part;
   }
-  if (out_of_reach_.size() > state.at.size() && place.starts_with(out_of_reach_ + '/')) {
-    place = out_of_reach_;
+  if (missing_.size() > state.at.size() && (place + '/').starts_with(missing_ + '/')) {
+    if (was_missing) {
+      state.walk.end = Walk::End::kMissing;
+      state.asked = std::move(place);
+      return false;
+    }
+    place = missing_;
   }
   for (place = parent_of(place); place.size() > state.at.size(); place = parent_of(place)) {
     if (reach(place)) {
       break;
     }
     if (errno != EAGAIN && errno != ENOENT) {
-      return;
+      return true;
     }
-    out_of_reach_ = place;
   }
   Components rest(path);
   for (size_t at = state.at.size(); at < place.size();) {
@@ -206,6 +210,7 @@ void RootWalker::skip_plain_part(State& state, std::string_view& path) {
   path = rest.text();
   state.at = place;
   state.asked = std::move(place);
+  return true;
 }
 
 void RootWalker::leave_other_mounts() {
@@ -242,7 +247,11 @@ bool RootWalker::on_component(State& state, const std::string& name, bool follow
     length = ::readlinkat(parent->fd.get(), name.c_str(), text.data(), text.size());
   }
   if (length < 0 && errno != EINVAL) {
-    return ended(end_of(errno));
+    const int error = errno;
+    if (error == ENOENT && state.walk.links.empty()) {
+      missing_ = state.at + '/' + name;
+    }
+    return ended(end_of(error));
   }
   if (length < 0 || !follow) {
     state.at += '/';
@@ -319,7 +328,7 @@ bool RootWalker::step(State& state, std::string_view text, bool is_link_text) {
   }
 }
 
-Walk RootWalker::walk(std::string_view base, std::string_view path, bool follow_last) {
+Walk RootWalker::walk(std::string_view base, std::string_view path, bool follow_last, bool was_missing) {
   State state;
   if (!path.starts_with('/')) {
     for (Components parts(base); true;) {
@@ -333,8 +342,7 @@ Walk RootWalker::walk(std::string_view base, std::string_view path, bool follow_
     state.asked = state.at;
   }
   state.follow_last = follow_last;
-  skip_plain_part(state, path);
-  if (step(state, path, false)) {
+  if (skip_plain_part(state, path, was_missing) && step(state, path, false)) {
     state.walk.end = Walk::End::kFound;
     state.walk.resolved = or_root(state.at);
   }

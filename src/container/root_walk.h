@@ -53,7 +53,8 @@ class RootWalker {
   RootWalker(UniqueFd root, Magic magic);
 
   /// `base`: an absolute path without links, where a relative `path` begins.
-  [[nodiscard]] Walk walk(std::string_view base, std::string_view path, bool follow_last);
+  /// `was_missing`: whoever asked for it was told that there is no such file.
+  [[nodiscard]] Walk walk(std::string_view base, std::string_view path, bool follow_last, bool was_missing = false);
   /// A handle (O_PATH) on the end of a path, or nothing.
   [[nodiscard]] UniqueFd open(std::string_view path, bool follow_last);
   /// The regular file at the end of a path, to be read; nothing where it is another
@@ -62,7 +63,7 @@ class RootWalker {
   /// Forgets the directories that it has seen: they may change.
   void begin_batch() {
     directories_.clear();
-    out_of_reach_.clear();
+    missing_.clear();
   }
 
   [[nodiscard]] int root_fd() const { return root_.fd.get(); }
@@ -83,7 +84,7 @@ class RootWalker {
   [[nodiscard]] UniqueFd open_child(const Directory& parent, const std::string& name) const;
   const Directory& hold(const std::string& path, UniqueFd fd);
   bool reach(const std::string& path);
-  void skip_plain_part(State& state, std::string_view& path);
+  bool skip_plain_part(State& state, std::string_view& path, bool was_missing);
   bool step(State& state, std::string_view text, bool is_link_text);
   bool on_component(State& state, const std::string& name, bool follow);
 
@@ -92,9 +93,9 @@ class RootWalker {
   /// By path, without links and without a slash at the end.
   std::unordered_map<std::string, Directory> directories_;
   bool holds_other_mounts_ = false;
-  /// The last directory that reach() did not come to; empty: none. Programs look for
-  /// many files where there is nothing.
-  std::string out_of_reach_;
+  /// The last place in this batch, no link on the way to it, where there was nothing;
+  /// empty: none. Programs look for many files below such a place.
+  std::string missing_;
 };
 
 }  // namespace snoop

@@ -14,6 +14,7 @@ namespace snoop {
 namespace {
 
 constexpr uint64_t kSymlink = 1ULL << SNOOP_KIND_SYMLINK << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK);
+constexpr uint64_t kMissing = uint64_t{UINT16_MAX} << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_MISSING);
 
 /// Whether a component of the path is `..`.
 bool has_parent(std::string_view path) {
@@ -120,14 +121,15 @@ void Resolver::follow(const Record& record, const std::string& base, const std::
     return;
   }
   const bool follow_last = !record.has(SNOOP_FLAG_NOFOLLOW);
+  const bool was_missing = (access.seen & ~kMissing) == 0;
   Walk walk;
   std::string above;
   if (record.has(SNOOP_FLAG_IN_ROOT)) {
     RootWalker inner(root->open(base, true), [this](int fd) { return describe_(fd).magic; });
-    walk = inner.walk("/", asked, follow_last);
+    walk = inner.walk("/", asked, follow_last, was_missing);
     above = base == "/" ? "" : base;
   } else {
-    walk = root->walk(base, asked, follow_last);
+    walk = root->walk(base, asked, follow_last, was_missing);
   }
   if (!walk.path.empty()) {
     access.path = absolute(above, walk.path);

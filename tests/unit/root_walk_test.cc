@@ -175,6 +175,24 @@ TEST_F(RootWalkTest, FindsWhatIsMadeBesideWhatWasMissing) {
   EXPECT_EQ(walker.walk("/a/none/b", "deep/none", true).path, "/a/none/b/deep/none");
 }
 
+TEST_F(RootWalkTest, WhatWasMissingIsTakenAtItsWordWhereNothingWas) {
+  walker.begin_batch();
+  const auto missing = [&](const char* path) { return walker.walk("/", path, true, true); };
+  EXPECT_EQ(missing("/a/none/b").end, Walk::End::kMissing);
+  fs::create_directories(dir / "a/none");
+  write_file(dir / "a/none/b", "");
+  write_file(dir / "a/none2", "");
+  for (const char* path : {"/a/none", "/a/none/b", "/a//none/./b/"}) {
+    EXPECT_EQ(missing(path).end, Walk::End::kMissing) << path << " came later, in the same batch";
+    EXPECT_THAT(missing(path).path, testing::StartsWith("/a/none")) << path;
+  }
+  EXPECT_EQ(missing("/a/none/b/").path, "/a/none/b");
+  EXPECT_EQ(missing("/a/none2").end, Walk::End::kFound) << "another name";
+  EXPECT_EQ(missing("/a/none/../file").end, Walk::End::kFound);
+  walker.begin_batch();
+  EXPECT_EQ(missing("/a/none/b").end, Walk::End::kFound);
+}
+
 TEST_F(RootWalkTest, FewDescriptorsForManyDirectories) {
   for (int i = 0; i < 1000; i++) {
     fs::create_directories(dir / ("many/" + std::to_string(i)));
