@@ -22,9 +22,8 @@ void RepeatFilter::log(const spdlog::details::log_msg& message) {
     return;
   }
   if (remembered_.size() >= kMaxRemembered) {
-    const auto oldest = std::min_element(remembered_.begin(), remembered_.end(), [](const auto& a, const auto& b) {
-      return a.second.first < b.second.first;
-    });
+    const auto oldest = std::min_element(remembered_.begin(), remembered_.end(),
+                                         [](const auto& a, const auto& b) { return a.second.first < b.second.first; });
     tell(oldest->first, oldest->second);
     remembered_.erase(oldest);
   }
@@ -47,8 +46,8 @@ void RepeatFilter::tell(const std::string& text, const Remembered& remembered) {
   if (remembered.repeats == 0) {
     return;
   }
-  const std::string repeated = fmt::format("repeated {} time{}: {}", remembered.repeats,
-                                           remembered.repeats == 1 ? "" : "s", text);
+  const std::string repeated =
+      fmt::format("repeated {} time{}: {}", remembered.repeats, remembered.repeats == 1 ? "" : "s", text);
   behind_->log(spdlog::details::log_msg("snoop", remembered.level, repeated));
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/service.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <utility>
@@ -106,12 +105,11 @@ const std::string& Service::metrics() {
 }
 
 HttpResponse Service::report() const {
-  if (session_->last_report() < 0) {
-    return options_.report == "-" ? plain(404, "the report goes to stdout, once, at the end")
-                                  : plain(503, "no report could be written yet");
+  if (options_.report == "-") {
+    return plain(404, "the report goes to stdout, once, at the end");
   }
-  return {.content_type = "application/json",
-          .file = UniqueFd(::fcntl(session_->last_report(), F_DUPFD_CLOEXEC, 0))};
+  HttpResponse response{.content_type = "application/json", .file = session_->open_report()};
+  return response.file ? std::move(response) : plain(503, "no report could be written yet, or it is gone");
 }
 
 HttpResponse Service::answer(const HttpRequest& request) {
@@ -130,7 +128,8 @@ HttpResponse Service::answer(const HttpRequest& request) {
   }
   if (request.path == "/report" || request.path == "/containers") {
     if (!request.is_local && !options_.expose_report) {
-      return plain(403, "for this machine only: ask at its loopback address or a unix socket, or give snoop --expose-report");
+      return plain(
+          403, "for this machine only: ask at its loopback address or a unix socket, or give snoop --expose-report");
     }
     if (request.path == "/report") {
       return report();

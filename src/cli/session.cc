@@ -448,10 +448,11 @@ Result<void> Session::write_report(bool final) {
 
 Result<void> Session::put_report_file(bool final) {
   const auto began = std::chrono::steady_clock::now();
-  UniqueFd file;
+  struct stat info = {};
   Result<void> written = write_atomically(options_.report, [&](std::FILE* stream) {
     put_report(stream, header(final));
-    file = UniqueFd(::fcntl(::fileno(stream), F_DUPFD_CLOEXEC, 0));
+    std::fflush(stream);
+    ::fstat(::fileno(stream), &info);
   });
   if (!written) {
     report_writes_.failed++;
@@ -460,10 +461,19 @@ Result<void> Session::put_report_file(bool final) {
   report_writes_.done++;
   report_writes_.took += std::chrono::steady_clock::now() - began;
   report_writes_.last_success = wall_now();
-  struct stat info = {};
-  report_writes_.size_bytes = ::fstat(file.get(), &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
-  last_report_ = std::move(file);
+  report_writes_.size_bytes = static_cast<uint64_t>(info.st_size);
+  report_file_ = {info.st_dev, info.st_ino};
   return {};
+}
+
+/// Not kept open: the file system could not be unmounted.
+UniqueFd Session::open_report() const {
+  UniqueFd file(::open(options_.report.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat info = {};
+  if (!file || ::fstat(file.get(), &info) != 0 || report_file_ != std::pair(info.st_dev, info.st_ino)) {
+    return {};
+  }
+  return file;
 }
 
 std::string Session::metrics() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -9,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -75,9 +78,9 @@ class Session {
 
   /// What /metrics shows, as it is now.
   [[nodiscard]] std::string metrics();
-  /// The report that was written last, open for reading whatever has become of its
-  /// name; -1: none yet, or it goes to stdout.
-  [[nodiscard]] int last_report() const { return last_report_.get(); }
+  /// The report that was written last, for reading. None if there is none, or if
+  /// something else was put in its place.
+  [[nodiscard]] UniqueFd open_report() const;
 
   [[nodiscard]] const CgroupTree& tree() const { return tree_; }
   [[nodiscard]] Recorder& recorder() { return recorder_; }
@@ -120,7 +123,8 @@ class Session {
   uint64_t undecodable_ = 0;
   RecordCounts record_counts_;
   ReportWrites report_writes_;
-  UniqueFd last_report_;
+  /// Device and inode of the report that was written last.
+  std::pair<dev_t, ino_t> report_file_;
   /// Bytes of the records of a round: of this one, and most so far.
   uint64_t round_bytes_ = 0;
   uint64_t most_round_bytes_ = 0;

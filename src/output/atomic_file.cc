@@ -100,7 +100,7 @@ Result<void> write_atomically(const std::string& path, const std::function<void(
   const int dir = place->dir.get();
   const std::string temporary = "." + place->name + ".tmp";
   ::unlinkat(dir, temporary.c_str(), 0);
-  UniqueFd fd(::openat(dir, temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  UniqueFd fd(::openat(dir, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!fd) {
     return place->failed(errno);
   }

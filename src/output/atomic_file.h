@@ -9,8 +9,8 @@
 
 namespace snoop {
 
-/// Replaces the file at `path` by what `write` puts into the stream (which `write`
-/// may also keep a descriptor of, to read it later): whoever reads it sees the old file or the new one, whole, also
+/// Replaces the file at `path` by what `write` puts into the stream: whoever
+/// reads it sees the old file or the new one, whole, also
 /// after a crash. On an error the old one stays, and no temporary file.
 ///
 /// The temporary file stands beside it, as ".NAME.tmp": one process writes to a

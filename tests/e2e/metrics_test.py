@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What snoop offers while it runs: metrics, health and reports over HTTP, word to systemd, a log that does not repeat itself."""
 
-import http.client
 import json
 import os
 import pathlib
@@ -18,6 +17,7 @@ import urllib.parse
 import urllib.request
 
 import harness
+from http_get import get, samples
 
 ALERTS = harness.SOURCE_DIR / "deploy" / "prometheus" / "alerts.yaml"
 DASHBOARD = harness.SOURCE_DIR / "deploy" / "grafana" / "snoop.json"
@@ -28,37 +28,6 @@ ANY_PORT = "--metrics-addr=127.0.0.1:0"
 def need(program):
     if not shutil.which(program):
         raise unittest.SkipTest(f"{program} is not installed (Debian package prometheus)")
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout):
-        super().__init__("snoop", timeout=timeout)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def get(address, path, timeout=harness.DEADLINE):
-    """Status, headers, body."""
-    if isinstance(address, pathlib.Path):
-        connection = UnixConnection(address, timeout)
-    else:
-        connection = http.client.HTTPConnection(*address, timeout=timeout)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    finally:
-        connection.close()
-
-
-def samples(text):
-    """Values by name and labels, as they stand there."""
-    return {name: float(value) for name, value in
-            (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))}
 
 
 def metrics_in(expression):
@@ -356,10 +325,15 @@ class Reports(Case):
         status, headers, body = get(address, "/report")
         self.assertEqual((status, headers["Content-Type"]), (200, "application/json"))
         self.assertEqual(body, recorder.report_path.read_bytes())
-        # Whatever somebody puts in its place.
+        # Nothing that somebody puts in its place.
         recorder.report_path.unlink()
-        recorder.report_path.symlink_to("/etc/shadow")
-        self.assertEqual(self.assertStatus(address, "/report", 200), body)
+        self.assertStatus(address, "/report", 503)
+        for plant in (lambda path: path.symlink_to("/etc/shadow"), lambda path: path.write_text("{}")):
+            plant(recorder.report_path)
+            self.assertNotIn(b"root", self.assertStatus(address, "/report", 503))
+            recorder.fresh_report()
+            self.assertEqual(self.assertStatus(address, "/report", 200), recorder.report_path.read_bytes())
+            recorder.report_path.unlink()
 
     def test_containers(self):
         cgroups = [self.cgroup(), self.cgroup()]

@@ -12,6 +12,7 @@ import time
 import unittest
 
 import harness
+from http_get import get, samples
 
 
 class Writing(harness.Case):
@@ -195,6 +196,7 @@ class BadPlaces(harness.Case):
         self.paths = self.make_files(300, prefix="x" * 200)
         self.temporary = self.scratch / "tmp"
         self.temporary.mkdir()
+        self.socket = self.scratch / "snoop.sock"
 
     def mount(self, size):
         result = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "snoop-e2e", self.disk],
@@ -204,8 +206,14 @@ class BadPlaces(harness.Case):
         self.addCleanup(subprocess.run, ["umount", "--lazy", self.disk], check=True)
 
     def recorder_here(self, report):
-        return self.start_recorder("--cgroup", self.cgroup_.path, report=report, interval="100ms",
-                                   env=harness.environment(TMPDIR=str(self.temporary)))
+        return self.start_recorder("--cgroup", self.cgroup_.path, f"--metrics-addr=unix:{self.socket}", report=report,
+                                   interval="100ms", env=harness.environment(TMPDIR=str(self.temporary)))
+
+    def wait_for_failures(self, count):
+        """The log tells of the first one only."""
+        failed = lambda: samples(get(self.socket, "/metrics")[2].decode())["snoop_report_write_errors_total"]
+        before = failed()
+        harness.wait_for(lambda: failed() >= before + count, f"{count} reports that cannot be written")
 
     def assert_recovers(self, recorder):
         recorder.wait_for(lambda: set(self.paths) <= set(recorder.report().files()), "the next try")
@@ -225,7 +233,7 @@ class BadPlaces(harness.Case):
         recorder.wait_for_log("No space left on device", 1)
         former = recorder.version()
         self.worker_.open(self.paths)
-        recorder.wait_for_log("No space left on device", recorder.log.count("No space left on device") + 2)
+        self.wait_for_failures(2)
         self.assertIn(f"cannot write {self.disk}/report.json", recorder.log)
         self.assertIn("hint: make room", recorder.log)
         self.assertEqual(recorder.version(), former)
@@ -256,7 +264,8 @@ class BadPlaces(harness.Case):
         harness.wait_for(lambda: subprocess.run(["mount", "-o", "remount,ro", self.disk], stderr=subprocess.DEVNULL)
                          .returncode == 0, "no write in progress")
         self.worker_.open(self.paths)
-        recorder.wait_for_log("Read-only file system", 2)
+        recorder.wait_for_log("Read-only file system")
+        self.wait_for_failures(1)
         self.assertIn("writable", recorder.log)
         self.assertEqual(recorder.report().files(), {})
         subprocess.run(["mount", "-o", "remount,rw", self.disk], check=True)

@@ -16,11 +16,11 @@
 namespace snoop {
 namespace {
 
+using std::chrono::milliseconds;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-using std::chrono::milliseconds;
 
 /// Server and clients in one loop.
 class HttpServerTest : public testing::Test {

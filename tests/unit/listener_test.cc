@@ -41,8 +41,9 @@ TEST(ListenAddressTest, ReadsWhatItCan) {
 }
 
 TEST(ListenAddressTest, RefusesTheRest) {
-  for (const char* text : {"", "on", "9090", ":", ":-1", ":65536", ":90a", ": 90", "1.2.3:1", "::1:9090", "[::1]", "[]:1",
-                           "[1.2.3.4:1", "example.com:80", "unix:", "unix:a", "unix:/a/", "http://127.0.0.1:1"}) {
+  for (const char* text :
+       {"", "on", "9090", ":", ":-1", ":65536", ":90a", ": 90", "1.2.3:1", "::1:9090", "[::1]", "[]:1", "[1.2.3.4:1",
+        "example.com:80", "unix:", "unix:a", "unix:/a/", "http://127.0.0.1:1"}) {
     const Result<ListenAddress> address = parse_listen_address(text);
     EXPECT_FALSE(address) << text;
   }

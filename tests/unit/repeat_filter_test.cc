@@ -11,9 +11,9 @@
 namespace snoop {
 namespace {
 
+using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::Not;
-using std::chrono::seconds;
 
 class RepeatFilterTest : public testing::Test {
  protected:
