@@ -102,8 +102,10 @@ const AccessStore::Entry* AccessStore::find(std::string_view path) const {
     return nullptr;
   }
   const size_t mask = slots_.size() - 1;
-  for (size_t slot = std::hash<std::string_view>{}(path)&mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
-    if (const Entry& entry = entries_[slots_[slot] - 1]; entry.path() == path) {
+  const uint32_t hash = hash_of(path);
+  for (size_t slot = hash & mask; slots_[slot].number != 0; slot = (slot + 1) & mask) {
+    const Entry& entry = entries_[slots_[slot].number - 1];
+    if (slots_[slot].hash == hash && entry.path() == path) {
       return &entry;
     }
   }
