@@ -187,6 +187,9 @@ bool RootWalker::skip_plain_part(State& state, std::string_view& path, bool was_
     place += '/';
     place += part;
   }
+  if (place.size() == state.at.size()) {
+    return true;  // "." and the like
+  }
   if (missing_.size() > state.at.size() && (place + '/').starts_with(missing_ + '/')) {
     if (was_missing) {
       state.walk.end = Walk::End::kMissing;

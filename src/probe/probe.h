@@ -141,7 +141,8 @@ class Probe {
 
   explicit Probe(std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton);
   [[nodiscard]] static Result<Probe> load_fexit(const ProbeOptions& options, std::optional<KernelTypes>& kernel);
-  [[nodiscard]] static Result<Probe> load_tier(const ProbeOptions& options, std::optional<KernelTypes>& kernel, Tier tier);
+  [[nodiscard]] static Result<Probe> load_tier(const ProbeOptions& options, std::optional<KernelTypes>& kernel,
+                                               Tier tier);
   [[nodiscard]] Result<void> choose_hierarchy(const ProbeOptions& options, const KernelTypes& kernel);
   /// Leaves out what this kernel does not have.
   void choose_iterators(bool use);

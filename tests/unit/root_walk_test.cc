@@ -68,6 +68,10 @@ TEST_F(RootWalkTest, PlainPaths) {
     EXPECT_THAT(found.links, IsEmpty());
   }
   EXPECT_EQ(walk("file", true, "/a").resolved, "/a/file");
+  for (const char* path : {".", "./", ".//.", "./."}) {
+    EXPECT_EQ(walk(path, true, "/a/deep").path, "/a/deep") << path;
+    EXPECT_EQ(walk(path, true, "/a/deep").resolved, "/a/deep") << path;
+  }
   EXPECT_EQ(walk("../x/b", true, "/a").path, "/x/b");
   EXPECT_EQ(walk("/").resolved, "/");
   EXPECT_EQ(walk("..").path, "/");
