@@ -36,8 +36,7 @@ constexpr uint32_t kPassOn = SNOOP_TARGET_ADOPT | SNOOP_TARGET_ADOPT_DEEP;
 
 ContainerTargets::ContainerTargets(const Options& options, const CgroupTree& tree, Probe& probe, Recorder& recorder,
                                    TargetPool& pool, Handlers handlers)
-    : options_(options),
-      tree_(tree),
+    : tree_(tree),
       probe_(probe),
       recorder_(recorder),
       pool_(pool),
@@ -208,7 +207,7 @@ void ContainerTargets::repoint_below(const Cgroup& cgroup, uint32_t from, const 
   }
 }
 
-void ContainerTargets::retire(uint32_t target, uint32_t into) { retired_[target] = {into, round_, Clock::now()}; }
+void ContainerTargets::retire(uint32_t former, uint32_t into) { retired_[former] = {into, round_, Clock::now()}; }
 
 Container* ContainerTargets::container_of(uint32_t target, uint64_t cgroup_id) {
   if (Container* container = recorder_.find(target)) {
@@ -285,16 +284,16 @@ void ContainerTargets::take_in_candidates(const std::string& path, uint32_t targ
   instead.id = target;
   instead.slot = recorder_.find(target)->slot;
   instead.flags = kPassOn;
-  for (const uint32_t candidate : below) {
-    Container& part = *recorder_.find(candidate);
+  for (const uint32_t one : below) {
+    Container& part = *recorder_.find(one);
     if (part.ended_at == 0) {
       repoint({part.cgroup_id, part.cgroup_path}, instead);
-      retire(candidate, target);
+      retire(one, target);
     }
-    recorder_.find(target)->take_in(std::move(part));
-    candidates_.erase(candidate);
+    candidates_.erase(one);
     handlers_.on_removing(part);
-    recorder_.remove(candidate);
+    recorder_.find(target)->take_in(std::move(part));
+    recorder_.remove(one);
   }
 }
 

@@ -85,13 +85,12 @@ class ContainerTargets {
   void adopt(const Cgroup& cgroup, const snoop_target& target, bool is_candidate);
   void repoint(const Cgroup& cgroup, const snoop_target& target);
   void repoint_below(const Cgroup& cgroup, uint32_t from, const snoop_target& target);
-  void retire(uint32_t target, uint32_t into);
+  void retire(uint32_t former, uint32_t into);
   void take_in_candidates(const std::string& path, uint32_t target);
   void drop(uint32_t target);
   void settle(uint32_t target, const Retired& retired);
   void look_again();
 
-  const Options& options_;
   const CgroupTree& tree_;
   Probe& probe_;
   Recorder& recorder_;

@@ -12,9 +12,9 @@ bool is_at_or_below(std::string_view path, std::string_view top) {
 
 std::string_view last_component(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-bool is_told_of(std::string_view told, std::string_view path) {
+bool is_told_of(std::string_view told, std::string_view own) {
   // A cgroup namespace may begin further down, or show what is outside of it.
-  return told.empty() || is_at_or_below(told, path) || is_at_or_below(path, told) || told.ends_with(path) ||
+  return told.empty() || is_at_or_below(told, own) || is_at_or_below(own, told) || told.ends_with(own) ||
          told.starts_with("/..");
 }
 
