@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 
-_ENTER = """
-mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir -p /sys/fs/cgroup/init && echo $$ > /sys/fs/cgroup/init/cgroup.procs &&
-exec "$@"
-"""
 # In a cgroup namespace it is the root, and as such has no such file.
 _CGROUP2 = next((pathlib.Path(line.split()[4]) for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
                  if " - cgroup2 " in line and os.access(f"{line.split()[4]}/cgroup.procs", os.W_OK)), None)
+# The kernel mounts no file system on itself. Version 1 beside it stays as it is: a runtime makes of the machine what it always does.
+_ENTER = f"""
+mount -t tmpfs between {_CGROUP2} && mount -t cgroup2 cgroup2 {_CGROUP2} && mkdir -p {_CGROUP2}/init && echo $$ > {_CGROUP2}/init/cgroup.procs && exec "$@"
+"""
 
 
 def enter_command(argv):
