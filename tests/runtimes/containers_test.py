@@ -432,6 +432,107 @@ class SameName(Case):
             self.assertEqual(looked_at(found), {runtime})
 
 
+class ByPath(Case):
+    """Cgroups that are called as a runtime calls them, and no runtime: what can happen between two looks of snoop."""
+
+    def start_recording(self, *arguments, **options):
+        return super().start_recording("--metadata-program", "none", *arguments, **options)
+
+    def top(self, digit, parent=None):
+        if parent is None and not (harness.CGROUP2 / "docker").exists():
+            (harness.CGROUP2 / "docker").mkdir()
+            self.addCleanup(lambda: harness.remove_cgroup(harness.CGROUP2 / "docker"))
+        parent = parent.directory if parent else harness.CGROUP2 / "docker"
+        cgroup = harness.Cgroup.__new__(harness.Cgroup)
+        cgroup.directory = parent / f"{digit:064x}"
+        cgroup.directory.mkdir()
+        return cgroup
+
+    def test_cgroups_within_a_container_at_once(self):
+        """Its first process makes cgroups and goes from one to the next, long before snoop can know of them."""
+        recorder = self.start_recording()
+        cgroup = self.top(1)
+        script = ("for i in $(seq 300); do mkdir $0/part-$i $0/part-$i/deep; echo 0 > $0/part-$i/deep/cgroup.procs; "
+                  "[ -e /etc/x-$i ]; done; echo 0 > $0/cgroup.procs; rmdir $0/part-*/deep $0/part-*")
+        cgroup.run(["/bin/sh", "-c", script, str(cgroup.directory)])
+        self.wait_for_container(recorder, ["300"], cgroup_path=cgroup.path)
+        report = recorder.final_report()
+        self.assertEqual(looked_at(report.container()), {str(number) for number in range(1, 301)})
+        self.assertTrue(report["complete"], report["losses"])
+        self.assertGreater(report["total_events"], 900)
+
+    def test_many_at_once_and_gone(self):
+        recorder = self.start_recording()
+        script = ("for i in $(seq 0 199); do d=$(printf %s/docker/%064x $0 $i); mkdir $d; "
+                  "(echo 0 > $d/cgroup.procs; [ -e /etc/x-$i ]); rmdir $d; done")
+        self.top(999).directory.rmdir()
+        subprocess.run(["/bin/sh", "-c", script, str(harness.CGROUP2)], check=True)
+        report = recorder.final_report()
+        self.assertTrue(report["complete"], report["losses"])
+        found = {one["id"]: looked_at(one) for one in report.containers if int(one["id"], 16) != 999}
+        self.assertEqual(found, {f"{number:064x}": {str(number)} for number in range(200)})
+
+    def test_a_flood_of_cgroups(self):
+        """More than there are targets for: they are the container's all the same, and the others' lists are whole."""
+        recorder = self.start_recording()
+        flood, other = self.top(1), self.top(2)
+        script = ("for i in $(seq 2500); do mkdir $0/p$i; done; for i in 1 1250 2500; do echo 0 > $0/p$i/cgroup.procs; "
+                  "[ -e /etc/x-$i ]; done; echo 0 > $0/cgroup.procs")
+        worker = self.worker(other)
+        flood.run(["/bin/sh", "-c", script, str(flood.directory)])
+        files = self.make_files(50)
+        self.assertEqual(worker.open(files), 50)
+        late = self.top(3)
+        self.worker(late).open(files[:1])
+        report = recorder.fresh_report()
+        self.assertEqual(looked_at(report.container(flood)), {"1", "1250", "2500"})
+        self.assertLessEqual(set(files), report.opened(other))
+        # One that came when no target was left may be found a little later.
+        recorder.wait_for(lambda: recorder.fresh_report() and late.id in
+                          {one["cgroup_id"] for one in recorder.report().containers}, "the late container")
+        subprocess.run(["/bin/sh", "-c", f"rmdir {flood.directory}/p*"], check=True)
+
+    def test_a_record_that_is_lost(self):
+        """Without the word of its cgroup, an access says where it comes from."""
+        recorder = self.start_recording("--ring-size", "4096")
+        loud = self.top(1)
+        files = self.make_files(3000)
+        self.worker(loud).open(files)
+        quiet = [self.top(number) for number in range(2, 30)]
+        workers = [self.worker(cgroup) for cgroup in quiet]
+        recorder.fresh_report()
+        for number, worker in enumerate(workers):
+            worker.open(files[number:number + 1])
+        report = recorder.fresh_report()
+        for number, cgroup in enumerate(quiet):
+            container = report.container(cgroup)
+            self.assertEqual(container["cgroup_path"], cgroup.path)
+            self.assertEqual(report.opened(cgroup) & set(files), {files[number]})
+
+    def test_its_own_container_is_left_out(self):
+        own, other = self.top(1), self.top(2)
+        recorder = self.start_recording(popen=lambda argv, **options: own.popen(argv, **options))
+        inner = self.top(3, own)
+        for cgroup, name in ((own, "own"), (other, "other"), (inner, "inner"), (self.cgroup("part", own), "part")):
+            cgroup.run(["/bin/sh", "-c", f"[ -e /etc/x-{name} ]; true"])
+        report = recorder.final_report()
+        self.assertEqual({one["cgroup_path"]: looked_at(one) for one in report.containers},
+                         {other.path: {"other"}, inner.path: {"inner"}})
+
+    def test_ten_thousand_directories(self):
+        cgroup = self.top(1)
+        inside = self.cgroup("tree")
+        subprocess.run(["/bin/sh", "-c", "for i in $(seq 100); do mkdir $0/$i; (cd $0/$i; mkdir $(seq 100)); done",
+                        str(inside.directory)], check=True)
+        began = time.monotonic()
+        recorder = self.start_recording()
+        print(f"ready after {time.monotonic() - began:.1f} s", file=sys.stderr)
+        [file] = self.make_files(1)
+        self.worker(cgroup).open([file])
+        self.assertIn(file, recorder.final_report().opened(cgroup))
+        subprocess.run(["/bin/sh", "-c", "rmdir $0/*/* $0/*", str(inside.directory)], check=True)
+
+
 class Nested(Case):
     """As in kind: a container in which a runtime makes containers, in a cgroup namespace of its own."""
 
