@@ -4,7 +4,6 @@
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -24,11 +23,8 @@ def enter_command(argv):
 
 def enter():
     """Runs this program once more, in there, and ends with its exit code."""
-    if os.environ.get("SNOOP_TEST_WORLD"):
-        return
-    if os.geteuid() != 0 or _CGROUP2 is None or not shutil.which("unshare"):
-        print("skipped: needs root, and a cgroup2 mount that it may write to")
-        sys.exit(0)
+    if os.environ.get("SNOOP_TEST_WORLD") or os.geteuid() != 0 or _CGROUP2 is None:
+        return  # or each test says why it is skipped
     top = _CGROUP2 / f"snoop-world-{os.getpid()}"
     top.mkdir()
     try:
