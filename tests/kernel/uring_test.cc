@@ -825,14 +825,14 @@ TEST_F(UringTest, NotEndedAtTheEnd) {
   ASSERT_TRUE(procs.has_value());
   const pid_t child = ::fork();
   if (child == 0) {
-    static_cast<void>(::write(*procs, "0", 1));
+    static_cast<void>(!::write(*procs, "0", 1));
     Ring ring;
     io_uring_sqe& wait = ring.add(IORING_OP_POLL_ADD, ends[0]);
     wait.poll32_events = POLLIN;
     wait.flags = IOSQE_IO_LINK;
     ring.openat(AT_FDCWD, "waits");
     ring.hand_over();
-    static_cast<void>(::write(ready[1], "x", 1));
+    static_cast<void>(!::write(ready[1], "x", 1));
     ::pause();
     ::_exit(0);
   }
