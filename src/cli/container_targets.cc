@@ -226,6 +226,7 @@ Container* ContainerTargets::container_of(uint32_t target, uint64_t cgroup_id) {
   lost.id = target;
   lost.slot = pool_.slot_of(target);
   if (cgroup && now) {
+    spdlog::debug("{}: known by an access, since its record was lost", printable(cgroup->path));
     place(*cgroup, lost);
     return container_of(target, cgroup_id);
   }

@@ -4,6 +4,10 @@
 
 #include <chrono>
 #include <cstdio>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "base/text.h"
@@ -67,16 +71,19 @@ Result<Told> ask_runtimes(const Options& options) {
 }
 
 /// Lines of one container may come from several sources: the last has all that is known.
-void keep_last(std::vector<KnownContainer>& containers) {
-  for (size_t i = 0; i < containers.size(); i++) {
-    for (size_t j = i + 1; j < containers.size(); j++) {
-      if (containers[i].identity.id == containers[j].identity.id &&
-          (is_unique_id(containers[i].identity.id) || containers[i].cgroup_path == containers[j].cgroup_path)) {
-        containers[i] = containers[j];
-        containers.erase(containers.begin() + static_cast<std::ptrdiff_t>(j--));
-      }
-    }
+std::vector<KnownContainer> last_of_each(std::vector<KnownContainer> told) {
+  std::map<std::pair<std::string, std::string>, KnownContainer> last;
+  for (KnownContainer& one : told) {
+    const std::string& id = one.identity.id;
+    const std::pair key(id, is_unique_id(id) ? std::string() : one.cgroup_path);
+    last[key] = std::move(one);
   }
+  std::vector<KnownContainer> containers;
+  containers.reserve(last.size());
+  for (auto& [key, one] : last) {
+    containers.push_back(std::move(one));
+  }
+  return containers;
 }
 
 }  // namespace
@@ -92,14 +99,13 @@ int containers_command(const Options& options) {
     log_error(told.error());
     told = Told();
   }
-  keep_last(told->containers);
   for (const MetadataSource& source : told->sources) {
     if (source.state == "refused" || source.state == "timed_out" || source.state == "failed") {
       spdlog::warn("{} ({}): {}{}{}", printable(source.name), printable(source.endpoint), source.state,
                    source.error.empty() ? "" : ": ", printable(source.error));
     }
   }
-  const std::vector<KnownContainer> containers = list_containers(*tree, std::move(told->containers));
+  const std::vector<KnownContainer> containers = list_containers(*tree, last_of_each(std::move(told->containers)));
   fmt::print("{}", options.list_json ? container_json(containers, told->sources) : container_table(containers));
   return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
 }

@@ -37,6 +37,8 @@ constexpr milliseconds kWriteAgain{100};
 constexpr milliseconds kFirstDelay{1'000};
 constexpr milliseconds kLastDelay{60'000};
 constexpr size_t kMaxSources = 64;
+/// In milliseconds, at the end.
+constexpr int kMostWaits = 200;
 constexpr const char* kName = "snoop-metadata";
 
 /// What it may need of the environment: where to find runtimes and the API server.
@@ -150,6 +152,11 @@ MetadataClient::~MetadataClient() {
   if (pid_ > 0) {
     loop_.unwatch(socket_.get());
     static_cast<void>(kill());
+  }
+  // So that nobody else has to, unless it does not end.
+  for (int i = 0; i < kMostWaits && !dying_.empty(); i++) {
+    reap();
+    ::usleep(dying_.empty() ? 0 : 1'000);
   }
 }
 

@@ -102,8 +102,6 @@ void Container::limit() {
   }
 }
 
-bool is_unique_id(std::string_view id) { return id.size() == kDigestDigits && is_hex(id); }
-
 std::string why_not_observable(std::string_view runtime) {
   std::string lower(runtime);
   std::transform(lower.begin(), lower.end(), lower.begin(),

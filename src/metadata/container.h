@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "container/identity.h"
+
 namespace snoop::metadata {
 
 /// What the sources tell of one container. All text is bytes of others; what is empty is not known.
@@ -46,9 +48,6 @@ struct Container {
   /// Leaves out what is longer than anything real.
   void limit();
 };
-
-/// 64 hexadecimal digits: no other container has it.
-[[nodiscard]] bool is_unique_id(std::string_view id);
 
 /// Why what a runtime (or its handler, or its class) runs is not seen from here; empty where it is.
 [[nodiscard]] std::string why_not_observable(std::string_view runtime);

@@ -224,7 +224,10 @@ Labels with(Labels labels, const char* name, std::string value) {
 void put_containers(Page& page, const ServiceFigures& figures, const std::vector<Container>& containers,
                     const std::vector<Container>& former) {
   const auto name_of = [&](const Container& container) {
-    return GroupName{figures.namespace_name, figures.pod_name, to_utf8(container.name)};
+    const Identity& identity = container.identity;
+    return GroupName{identity.namespace_name.empty() ? figures.namespace_name : to_utf8(identity.namespace_name),
+                     identity.pod_name.empty() ? figures.pod_name : to_utf8(identity.pod_name),
+                     to_utf8(container.name)};
   };
   std::map<GroupName, Group> groups;
   uint64_t there = 0;

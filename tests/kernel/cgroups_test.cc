@@ -165,6 +165,48 @@ TEST_F(CgroupTest, AdoptsWhatIsMadeBelow) {
   EXPECT_EQ(capture.probe().global_stats().targets_over_limit, 1U);
 }
 
+TEST_F(CgroupTest, WithoutAFreeTargetItIsPartOfTheOneAbove) {
+  Capture& capture = start();
+  snoop_target adopting = Capture::kTarget;
+  adopting.flags = SNOOP_TARGET_TOP | SNOOP_TARGET_ADOPT | SNOOP_TARGET_ADOPT_DEEP;
+  ASSERT_TRUE(capture.probe().add_cgroup(capture.cgroup().cgroup().id, adopting, true));
+  const OwnedCgroup inside = below(capture.cgroup(), "inside");
+  const OwnedCgroup deeper = below(inside, "deeper");
+  const auto accesses = capture.run_in(deeper, [] { return look("name"); });
+  ASSERT_EQ(accesses.size(), 1U);
+  EXPECT_EQ(accesses[0].target, Capture::kTarget.id);
+  EXPECT_EQ(capture.probe().global_stats().targets_over_limit, 2U);
+  const std::optional<snoop_target> target = capture.probe().target_of(inside.cgroup().id);
+  ASSERT_TRUE(target);
+  EXPECT_EQ(target->flags, static_cast<uint32_t>(SNOOP_TARGET_ADOPT | SNOOP_TARGET_ADOPT_DEEP));
+}
+
+TEST_F(CgroupTest, TheChildThatIsItsOwnIsLeftOut) {
+  Capture& capture = start();
+  const auto look_from_child = [&](bool own) {
+    capture.probe().expect_own_child(own);
+    int ready[2];
+    ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      char byte = 0;
+      static_cast<void>(!::read(ready[0], &byte, 1));
+      // Its own children are others.
+      ::_exit(look(own ? "own" : "other"));
+    }
+    capture.probe().expect_own_child(false);
+    ASSERT_TRUE(move_into(capture.tree().directory(capture.cgroup().cgroup()) + "/cgroup.procs", child));
+    ASSERT_EQ(::write(ready[1], "r", 1), 1);
+    ::waitpid(child, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
+  };
+  look_from_child(true);
+  EXPECT_THAT(paths_of(capture.drain()), Not(Contains(path("own"))));
+  look_from_child(false);
+  EXPECT_THAT(paths_of(capture.drain()), Contains(path("other")));
+}
+
 TEST_F(CgroupTest, RemovedCgroupsLeaveNothing) {
   Capture& capture = start();
   for (int i = 0; i < 2000; i++) {

@@ -13,6 +13,7 @@ import time
 import unittest
 
 from cri import Cri
+from world import enter_command
 
 DEADLINE = 30.0
 
@@ -50,7 +51,7 @@ def run(*argv, **options):
 def remove_cgroups(*names):
     """The empty ones with these names that runtimes leave at the top of each hierarchy."""
     for name in names:
-        for top in pathlib.Path("/sys/fs/cgroup").glob(f"*/{name}"):
+        for top in [*pathlib.Path("/sys/fs/cgroup").glob(f"*/{name}"), pathlib.Path("/sys/fs/cgroup") / name]:
             for directory, _, _ in os.walk(top, topdown=False):
                 try:
                     os.rmdir(directory)
@@ -79,10 +80,13 @@ class Runtime:
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="sn-", dir="/tmp"))
         self.process = None
 
-    def start(self, argv, socket, own_mounts=True, **options):
-        """With a mount namespace of its own its mounts end with it."""
+    def start(self, argv, socket, own_mounts=True, inside=None, **options):
+        """With a mount namespace of its own its mounts end with it. `inside`: a cgroup that is all it sees of them."""
         self.log = open(self.root / "log", "wb")
         prefix = ["unshare", "-m", "--propagation", "private"] if own_mounts else []
+        if inside:
+            prefix = enter_command([])
+            options["preexec_fn"] = lambda: (inside / "cgroup.procs").write_text(str(os.getpid()))
         self.process = subprocess.Popen([*prefix, *map(str, argv)],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, **options)
 
@@ -118,7 +122,7 @@ class Containerd(Runtime):
     PROGRAMS = ("containerd", "ctr", "runc")
     CGROUPS = ("default", "other", "kubepods")
 
-    def __init__(self, image):
+    def __init__(self, image, inside=None):
         super().__init__()
         state = self.root / "run/containerd"
         self.socket = state / "containerd.sock"
@@ -150,7 +154,7 @@ oom_score = 0
     bin_dir = "{self.root}/bin"
     conf_dir = "{self.root}/cni"
 """)
-        self.start(["containerd", "-c", self.root / "config.toml"], self.socket)
+        self.start(["containerd", "-c", self.root / "config.toml"], self.socket, inside=inside)
         self.cri = Cri(self.socket)
         wait_for(self._is_ready, "CRI")
 

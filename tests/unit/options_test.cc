@@ -270,6 +270,42 @@ TEST_F(OptionsTest, TargetsAreOneChoice) {
   expect_usage_error({"trace", "--all", "--cgroup=a"}, "--all");
 }
 
+TEST_F(OptionsTest, ContainersAreAChoiceOfTheirOwn) {
+  const Options options =
+      parse({"record", "--container", "web", "--container=db", "--pod", "p", "--namespace", "n", "--label", "a=b"})
+          .options();
+  EXPECT_THAT(options.containers, ElementsAre("web", "db"));
+  EXPECT_THAT(options.pods, ElementsAre("p"));
+  EXPECT_EQ(options.namespace_name, "n");
+  EXPECT_TRUE(options.selects());
+  EXPECT_TRUE(parse({"trace", "--all-containers", "--label", "a=b"}).options().selects());
+  EXPECT_FALSE(parse({"record", "--namespace", "n", "--label", "a=b"}).options().selects());
+  expect_usage_error({"record", "--container", "web", "--all"}, "--all");
+  expect_usage_error({"record", "--all-containers", "--cgroup", "a"}, "--cgroup");
+  expect_usage_error({"record", "--pod", "p", "--container-name", "web"}, "--container-name");
+  expect_usage_error({"run", "--container", "web", "--", "true"}, "--container");
+  // The service's file says all.
+  const std::string all_in_file = config("[record]\nall = true\n");
+  const Options by_flag = parse({all_in_file, "record", "--container", "web"}).options();
+  EXPECT_FALSE(by_flag.all);
+  EXPECT_TRUE(by_flag.selects());
+  set("SNOOP_CONTAINER", "a,b");
+  EXPECT_THAT(parse({all_in_file, "record"}).options().containers, ElementsAre("a", "b"));
+  const Options flag_over_environment = parse({"record", "--all"}).options();
+  EXPECT_TRUE(flag_over_environment.all);
+  EXPECT_FALSE(flag_over_environment.selects());
+}
+
+TEST_F(OptionsTest, WhoIsAskedForNames) {
+  EXPECT_THAT(parse({"record"}).options().metadata_arguments(), IsEmpty());
+  EXPECT_THAT(parse({"containers", "--runtime-socket", "docker:/a", "--runtime-socket=/b", "--host-root", "/host"})
+                  .options()
+                  .metadata_arguments(),
+              ElementsAre("--runtime-socket", "docker:/a", "--runtime-socket", "/b", "--host-root", "/host"));
+  EXPECT_EQ(parse({"record", "--metadata-program", "none"}).options().metadata_program, "none");
+  EXPECT_TRUE(parse({"containers", "--format", "json"}).options().list_json);
+}
+
 TEST_F(OptionsTest, HelpIsNoError) {
   for (const auto& arguments : std::initializer_list<std::vector<std::string>>{{"--help"},
                                                                                {"-h"},
@@ -277,6 +313,7 @@ TEST_F(OptionsTest, HelpIsNoError) {
                                                                                {"record", "--help"},
                                                                                {"record", "-h"},
                                                                                {"trace", "--help"},
+                                                                               {"containers", "--help"},
                                                                                {"check", "--help"},
                                                                                {"version", "--help"},
                                                                                {"record", "--all", "--help"}}) {
@@ -288,7 +325,7 @@ TEST_F(OptionsTest, HelpIsNoError) {
     EXPECT_EQ(parsed.err, "") << shown;
   }
   EXPECT_THAT(parse({"--help"}).out, HasSubstr("Examples:"));
-  for (const char* command : {"run", "record", "trace"}) {
+  for (const char* command : {"run", "record", "trace", "containers"}) {
     const std::string help = parse({command, "--help"}).out;
     EXPECT_THAT(help, HasSubstr("Examples:")) << command;
     EXPECT_THAT(help, HasSubstr("SNOOP_")) << command;
