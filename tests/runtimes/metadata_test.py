@@ -287,7 +287,7 @@ class OfPodman(Case):
     def test_podman(self):
         podman = self.podman.podman
         first = podman("run", "-d", "--network", "none", "--name", "first", "--label", "a=b", REGISTRY.image, *SLEEP)
-        pod = podman("pod", "create", "--name", "shop", "--label", "tier=front", "--share", "ipc", "--infra-image",
+        pod = podman("pod", "create", "--name", "shop", "--label", "tier=front", "--share", "ipc", "--network", "none", "--infra-image",
                      REGISTRY.image, "--infra-command", "/bin/sleep 600")
         arguments = ("--runtime-socket", f"podman:{self.podman.socket}", "--host-root", self.podman.root)
         metadata = self.metadata(*arguments)
