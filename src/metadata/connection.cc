@@ -127,8 +127,7 @@ class TlsConnection : public Connection {
   SourceState shake_hands(const Deadline& deadline) {
     int result = 0;
     SourceState state = run([&] { return result = SSL_connect(tls_.get()); }, "TLS", deadline);
-    if (const long verified = SSL_get_verify_result(tls_.get());
-        state.kind == Kind::kFailed && verified != X509_V_OK) {
+    if (const long verified = SSL_get_verify_result(tls_.get()); state.kind == Kind::kFailed && verified != X509_V_OK) {
       state.error = std::string("TLS: the server's certificate: ") + X509_verify_cert_error_string(verified);
     }
     return state;
