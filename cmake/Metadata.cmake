@@ -16,7 +16,7 @@ add_library(snoop_messages STATIC ${CMAKE_CURRENT_BINARY_DIR}/generated/messages
 target_compile_options(snoop_messages PRIVATE -w)
 target_include_directories(snoop_messages SYSTEM PUBLIC ${CMAKE_CURRENT_BINARY_DIR}/generated)
 target_link_libraries(snoop_messages PUBLIC protobuf::libprotobuf-lite)
-set(metadata_sources container.cc docker.cc grpc_client.cc grpc_sources.cc host.cc http_client.cc hub.cc json.cc
+set(metadata_sources connection.cc container.cc docker.cc grpc_client.cc grpc_sources.cc host.cc http_client.cc hub.cc json.cc
     kubernetes.cc lines.cc oci_config.cc oci_source.cc options.cc store.cc worker.cc)
 list(TRANSFORM metadata_sources PREPEND src/metadata/)
 add_library(snoop_metadata_parts STATIC ${metadata_sources})

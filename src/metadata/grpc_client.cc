@@ -4,16 +4,12 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "base/unique_fd.h"
+#include "metadata/connection.h"
 
 namespace snoop::metadata {
 
@@ -39,28 +35,10 @@ bool from_buffer(const grpc::ByteBuffer& buffer, google::protobuf::MessageLite& 
 
 /// Whether anybody listens: gRPC says "unavailable" to everything, and waits before it tries again.
 SourceState knock(const std::string& socket) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket.size() >= sizeof(address.sun_path)) {
-    return {Kind::kFailed, "the socket's path is longer than the 107 bytes that there may be"};
-  }
-  std::memcpy(static_cast<char*>(address.sun_path), socket.data(), socket.size());
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (fd && connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-    return {Kind::kAnswered};
-  }
-  switch (errno) {
-    case ENOENT:
-      return {Kind::kMissing};
-    case EAGAIN:
-      return {Kind::kTimedOut, "connecting: its queue is full"};
-    case ECONNREFUSED:
-    case EACCES:
-    case EPERM:
-      return {Kind::kRefused, std::string("connecting: ") + strerrordesc_np(errno)};
-    default:
-      return {Kind::kFailed, std::string("connecting: ") + strerrordesc_np(errno)};
-  }
+  int fd = -1;
+  SourceState state = connect_socket(socket, fd);
+  const UniqueFd closed_again(fd);
+  return state;
 }
 
 /// Errors of the method itself are answers of a runtime that is well.

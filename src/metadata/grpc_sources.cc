@@ -15,7 +15,7 @@ namespace {
 
 using Kind = SourceState::Kind;
 
-constexpr size_t kMaxAnswer = 64UL << 20;
+constexpr size_t kMaxAnswer = 32UL << 20;
 constexpr size_t kMaxContainers = 10'000;
 
 /// Names of containerd's namespaces with a meaning.

@@ -5,22 +5,14 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "metadata/connection.h"
 #include "metadata/lines.h"
 
 namespace snoop::metadata {
-
-/// Whom to talk to: a unix socket, or over TLS a host whose certificate must be of this authority.
-struct HttpServer {
-  std::string socket = {};
-
-  std::string host = {};
-  std::string port = {};
-  /// PEM.
-  std::string authority_file = {};
-};
 
 struct HttpAnswer {
   /// kAnswered: whatever the server's status is.
@@ -42,6 +34,11 @@ class HttpClient {
                      const std::function<void(std::string_view)>& line) const;
 
  private:
+  /// Connects and sends the question.
+  [[nodiscard]] std::unique_ptr<Connection> ask(const std::string& target,
+                                                const std::map<std::string, std::string>& headers,
+                                                const Connection::Deadline& deadline, SourceState& state) const;
+
   HttpServer server_;
   std::chrono::milliseconds timeout_;
   size_t max_body_bytes_;

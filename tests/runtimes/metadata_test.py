@@ -276,6 +276,23 @@ class OfDocker(Case):
                    cgroup=f"/docker/{first}")
 
 
+    def test_hangs_for_a_while(self):
+        container = self.start()
+        metadata = self.metadata("--runtime-socket", f"docker:{self.docker.socket}", "--timeout", "0.5", "--host-root",
+                                 self.docker.root)
+        metadata.wait_container("the container", id=container, source="docker", state="running")
+        self.docker.process.send_signal(signal.SIGSTOP)
+        try:
+            self.check(metadata.answer(id=container), id=container)  # what was known is still told
+            self.check(metadata.answer("unknown", id=NOBODY), id=NOBODY)
+            wait_for(lambda: metadata.source("docker")["state"] == "timed_out", "that Docker hangs")
+        finally:
+            self.docker.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: metadata.source("docker")["state"] == "answered", "that Docker is back")
+        later = self.start()
+        metadata.wait_container("one that came afterwards", id=later, source="docker", state="running")
+
+
 class OfPodman(Case):
     @classmethod
     def setUpClass(cls):
@@ -287,8 +304,9 @@ class OfPodman(Case):
     def test_podman(self):
         podman = self.podman.podman
         first = podman("run", "-d", "--network", "none", "--name", "first", "--label", "a=b", REGISTRY.image, *SLEEP)
-        pod = podman("pod", "create", "--name", "shop", "--label", "tier=front", "--share", "ipc", "--infra-image",
-                     REGISTRY.image, "--infra-command", "/bin/sleep 600")
+        # Its network is shared, so that it is none: with one of each container's own podman makes a bridge for the pod.
+        pod = podman("pod", "create", "--name", "shop", "--label", "tier=front", "--share", "ipc,net", "--network",
+                     "none", "--infra-image", REGISTRY.image, "--infra-command", "/bin/sleep 600")
         arguments = ("--runtime-socket", f"podman:{self.podman.socket}", "--host-root", self.podman.root)
         metadata = self.metadata(*arguments)
         metadata.wait_listed()
@@ -298,7 +316,7 @@ class OfPodman(Case):
         self.assertEqual(told["cgroup"], cgroup_of(told["pid"]))
         self.assertEqual(told["labels"]["a"], "b")
         # A pod with two of the same image, unasked.
-        members = [podman("run", "-d", "--pod", "shop", "--network", "none", "--name", name, REGISTRY.image, *SLEEP)
+        members = [podman("run", "-d", "--pod", "shop", "--name", name, REGISTRY.image, *SLEEP)
                    for name in ("web", "log")]
         for member, name in zip(members, ("web", "log")):
             told = metadata.wait_container(name, id=member, state="running", pod="shop")
@@ -448,6 +466,8 @@ class Faults(Case):
             self.assertEqual(states[name, "hangs"]["state"], "timed_out")
         self.assertEqual(metadata.told("container")[0]["id"], "good")
         self.check(metadata.answer("unknown", id=NOBODY), id=NOBODY)
+        if os.environ.get("SNOOP_VERBOSE"):
+            print(f"at most {metadata.resident_bytes() >> 20} MiB resident")
         self.assertLess(metadata.resident_bytes(), 1 << 30)
 
     def test_socket_that_comes_later(self):

@@ -99,7 +99,17 @@ class Runtime:
 
         wait_for(is_up, f"{socket}")
 
+    def remove_containers(self):
+        """Through the runtime, while it runs."""
+
     def close(self):
+        try:
+            if self.process and self.process.poll() is None:
+                self.remove_containers()
+        finally:
+            self.remove_rest()
+
+    def remove_rest(self):
         if self.process:
             end(self.process)
             self.log.close()
@@ -167,15 +177,13 @@ oom_score = 0
     def ctr(self, *words, namespace="default"):
         return run("ctr", "-a", self.socket, "-n", namespace, *words)
 
-    def close(self):
-        if self.process and self.process.poll() is None:
-            self.cri.remove_pods()
-            for namespace in ("default", "other"):
-                for line in self.ctr("tasks", "ls", "-q", namespace=namespace).split():
-                    subprocess.run(["ctr", "-a", self.socket, "-n", namespace, "tasks", "rm", "-f", line], check=False,
-                                   capture_output=True)
+    def remove_containers(self):
+        self.cri.remove_pods()
         self.cri.close()
-        super().close()
+        for namespace in ("default", "other"):
+            for line in self.ctr("tasks", "ls", "-q", namespace=namespace).split():
+                subprocess.run(["ctr", "-a", self.socket, "-n", namespace, "tasks", "rm", "-f", line], check=False,
+                               capture_output=True)
 
 
 class Docker(Runtime):
@@ -201,12 +209,10 @@ class Docker(Runtime):
     def docker(self, *words):
         return run(*self.command(), *words)
 
-    def close(self):
-        if self.process and self.process.poll() is None:
-            ids = self.docker("ps", "-aq").split()
-            if ids:
-                self.docker("rm", "-f", *ids)
-        super().close()
+    def remove_containers(self):
+        ids = self.docker("ps", "-aq").split()
+        if ids:
+            self.docker("rm", "-f", *ids)
 
 
 class Podman(Runtime):
@@ -240,11 +246,9 @@ class Podman(Runtime):
                                  f"{(self.root / 'log').read_text(errors='replace')[-1500:]}")
         return done.stdout.decode().strip()
 
-    def close(self):
-        if self.process and self.process.poll() is None:
-            self.podman("pod", "rm", "-fa", "-t", "0")
-            self.podman("rm", "-fa", "-t", "0")
-        super().close()
+    def remove_containers(self):
+        self.podman("pod", "rm", "-fa", "-t", "0")
+        self.podman("rm", "-fa", "-t", "0")
 
 
 class Runc(Runtime):
@@ -277,7 +281,7 @@ class Runc(Runtime):
                            stderr=log, check=True, timeout=30)
         return container
 
-    def close(self):
+    def remove_rest(self):
         for container in self.ids:
             subprocess.run(["runc", "delete", "-f", container], check=False, capture_output=True)
-        super().close()
+        super().remove_rest()
