@@ -4,6 +4,7 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include "output/identity_json.h"
 #include "output/json_bytes.h"
 
 namespace snoop {
@@ -19,9 +20,7 @@ std::string container_list(const std::vector<Container>& containers) {
       continue;
     }
     json.StartObject();
-    put_bytes(json, "name", container.name);
-    put_bytes(json, "image", container.image);
-    put_bytes(json, "image_digest", container.image_digest);
+    put_identity(json, container.name, container.image, container.image_digest, container.identity);
     put_bytes(json, "cgroup_path", container.cgroup_path);
     put_key(json, "cgroup_id");
     json.Uint64(container.cgroup_id);
