@@ -224,10 +224,11 @@ Labels with(Labels labels, const char* name, std::string value) {
 void put_containers(Page& page, const ServiceFigures& figures, const std::vector<Container>& containers,
                     const std::vector<Container>& former) {
   const auto name_of = [&](const Container& container) {
-    const Identity& identity = container.identity;
-    return GroupName{identity.namespace_name.empty() ? figures.namespace_name : to_utf8(identity.namespace_name),
-                     identity.pod_name.empty() ? figures.pod_name : to_utf8(identity.pod_name),
-                     to_utf8(container.name)};
+    const auto known = [](const std::string& own, const std::string& given) {
+      return to_utf8(own.empty() ? given : own);
+    };
+    return GroupName{known(container.identity.namespace_name, figures.namespace_name),
+                     known(container.identity.pod_name, figures.pod_name), to_utf8(container.name)};
   };
   std::map<GroupName, Group> groups;
   uint64_t there = 0;

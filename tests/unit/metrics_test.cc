@@ -79,6 +79,15 @@ TEST_F(MetricsTest, SumsUp) {
   EXPECT_THAT(text, HasSubstr("\nsnoop_report_write_errors_total 1\n"));
 }
 
+TEST_F(MetricsTest, WhatAContainerKnowsOfItsPodStandsAboveWhatWasGiven) {
+  figures_.namespace_name = "given";
+  add("a").identity.namespace_name = "own";
+  recorder_.containers()[0].identity.pod_name = "pod";
+  add("b");
+  EXPECT_THAT(page(), HasSubstr("{namespace=\"own\",pod=\"pod\",container=\"a\"}"));
+  EXPECT_THAT(page(), HasSubstr("{namespace=\"given\",pod=\"\",container=\"b\"}"));
+}
+
 TEST_F(MetricsTest, NamesAreNoText) {
   add("a\"b\\c\nd\xff");
   EXPECT_THAT(page(), HasSubstr("container=\"a\\\"b\\\\c\\nd\xef\xbf\xbd\""));
