@@ -158,6 +158,15 @@ int check_command(const Options& options) {
   return findings.all_good() ? kExitOk : kExitFailure;
 }
 
+int config_command(const Options& options) {
+  fmt::print("# A flag beats the environment, the environment beats the file.\n{}",
+             settings_text(options.command == Command::kRun     ? "run"
+                           : options.command == Command::kTrace ? "trace"
+                                                                : "record",
+                           options.settings));
+  return kExitOk;
+}
+
 int version_command() {
   std::vector<std::string_view> tiers;
   std::transform(kTiers.begin(), kTiers.end(), std::back_inserter(tiers), tier_name);
