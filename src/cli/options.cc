@@ -82,6 +82,13 @@ CLI::Validator absolute_or_empty() {
   return {check, "", ""};
 }
 
+void add_sandbox_option(CLI::App& app, Options& options) {
+  app.add_flag_callback(
+         "--no-sandbox", [&options] { options.sandbox = false; },
+         "Keep all privileges and system calls, for who suspects that what was given up is missed")
+      ->group("Privileges");
+}
+
 void add_log_options(CLI::App& app, Options& options) {
   app.add_option("--log-level", options.log_level, "How much to log to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
@@ -346,6 +353,7 @@ struct CommandLine {
             "--no-iterators", [&record_options] { record_options.iterators = false; }, "For tests: baseline by /proc")
         ->group("");
     add_service_options(*record, record_options, ":9090");
+    add_sandbox_option(*record, record_options);
     add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"
@@ -377,6 +385,7 @@ struct CommandLine {
         ->group("Output");
     trace->add_flag("--unique", trace_options.trace_unique, "Each path once for each kind of access")->group("Output");
     add_capture_options(*trace, trace_options);
+    add_sandbox_option(*trace, trace_options);
     add_log_options(*trace, trace_options);
     trace->footer(std::string("Examples:\n"
                               "  snoop trace --cgroup system.slice/nginx.service\n"

@@ -93,6 +93,9 @@ struct Options {
   // containers
   bool list_json = false;
 
+  /// Give up what privileges a capture needs no more, once it has begun (record, trace).
+  bool sandbox = true;
+
   // Log.
   std::string log_level = "info";
   std::string log_format = "text";

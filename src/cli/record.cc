@@ -92,6 +92,7 @@ Result<int> record(Options options) {
     return tl::unexpected(added.error());
   }
   session->add_baseline();
+  session->confine();
   spdlog::info("recording {} cgroup{} to {}, every {} s", session->recorder().containers().size(),
                session->recorder().containers().size() == 1 ? "" : "s",
                options.report == "-" ? "stdout" : options.report,

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "cli/privileges.h"
+#include "cli/sandbox.h"
 #include "output/atomic_file.h"
 #include "pipeline/path.h"
 #include "version.h"
@@ -69,6 +71,9 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
   not_seen_.emplace_back("x32 system calls");
   if (options.command != Command::kTrace) {
     not_seen_.emplace_back("symbolic links that were gone, out of reach, or changed before snoop could look at them");
+    if (!has_capability(CAP_DAC_READ_SEARCH)) {
+      not_seen_.emplace_back("links and origins below directories that only their owner may search");
+    }
   }
 }
 
@@ -362,6 +367,15 @@ void Session::end_gone_targets() {
   for (const uint64_t cgroup_id : gone_cgroups) {
     resolver_.forget_roots(cgroup_id);
   }
+}
+
+void Session::confine() {
+  for (const Capability& capability : useful_capabilities()) {
+    if (!has_capability(capability.value)) {
+      spdlog::info("without {} {}", capability.name, capability.cost);
+    }
+  }
+  enter_sandbox(options_, probe_);
 }
 
 void Session::finish() {

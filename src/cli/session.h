@@ -57,6 +57,9 @@ class Session {
   /// possible the report says so.
   void add_baseline();
 
+  /// Gives up what privileges the capture needs no more, if that is wanted.
+  void confine();
+
   /// Stops the kernel side and takes in what it has sent.
   void finish();
 

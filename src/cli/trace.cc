@@ -114,6 +114,7 @@ Result<int> trace(const Options& options) {
   if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }
+  session->confine();
   const size_t count = session->recorder().containers().size();
   spdlog::info("tracing {} cgroup{}; ^C ends it", count, count == 1 ? "" : "s");
   if (Result<void> ran = loop->run(); !ran) {

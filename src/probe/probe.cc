@@ -559,6 +559,22 @@ void Probe::flush_requests() {
 
 void Probe::expect_own_child(bool expected) { skeleton_->bss->own_child_expected = expected ? 1 : 0; }
 
+bool Probe::can_be_used() const {
+  const uint64_t no_cgroup = 0;
+  snoop_target target = {};
+  const bool can_look =
+      bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cgroups), &no_cgroup, &target) == 0 || errno == ENOENT;
+  if (!can_look || !run_once(skeleton_->progs.identify, {static_cast<uint64_t>(-1)})) {
+    return false;
+  }
+  if (!has_iterators_) {
+    return true;
+  }
+  const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(
+      bpf_program__attach_iter(skeleton_->progs.baseline_cwds, nullptr), &bpf_link__destroy);
+  return link && UniqueFd(bpf_iter_create(bpf_link__fd(link.get())));
+}
+
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }
 
 std::string libbpf_version() { return fmt::format("{}.{}", libbpf_major_version(), libbpf_minor_version()); }

@@ -37,7 +37,7 @@ class Reload(harness.Case):
         worker.open(self.files[:2])
         self.hup(recorder, f'[record]\nexclude = ["{self.scratch}/left-out"]\nmax-files = {count + 3}\n'
                  'log-level = "debug"\nlog-format = "json"\n', "SIGHUP: from now on")
-        line = json.loads(recorder.log.splitlines()[-1])
+        line = next(json.loads(line) for line in recorder.log.splitlines() if line.startswith("{") and "SIGHUP" in line)
         self.assertIn(f"max-files = {count + 3}", line["message"])
         for name in ("exclude", "log-level", "log-format"):
             self.assertIn(f"{name} = ", line["message"])
