@@ -67,8 +67,9 @@ Result<ConfigFile> ConfigFile::read(const std::string& path) {
   for (const auto& [section, of_section] : parsed.table()) {
     const toml::table* table = of_section.as_table();
     if (table == nullptr) {
-      return fail(0, fmt::format("{}: '{}' stands outside of a section: [run], [record], [trace], [containers] or [check]",
-                                 where(of_section.source()), section.str()));
+      return fail(0,
+                  fmt::format("{}: '{}' stands outside of a section: [run], [record], [trace], [containers] or [check]",
+                              where(of_section.source()), section.str()));
     }
     const std::string section_name(section.str());
     file.names_.push_back({section_name, "", where(table->source())});

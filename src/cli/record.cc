@@ -22,6 +22,7 @@ constexpr std::chrono::milliseconds kRetry{5'000};
 
 /// The options change at SIGHUP.
 Result<int> record(Options options) {
+  std::optional<Launcher> launcher = prepare_naming(options);
   Result<EventLoop> loop = EventLoop::create();
   if (!loop) {
     return tl::unexpected(loop.error());
@@ -87,7 +88,7 @@ Result<int> record(Options options) {
     session->go_on_from(std::move(**former));
     former->reset();
   }
-  session->start_naming(*loop);
+  session->start_naming(*loop, std::move(launcher));
   if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }

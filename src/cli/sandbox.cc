@@ -52,8 +52,8 @@ constexpr int kCalls[] = {
 
 #ifdef __SANITIZE_ADDRESS__
 /// Of the sanitizers: whether memory can be read, and what leaked.
-constexpr int kSanitizerCalls[] = {SCMP_SYS(clone), SCMP_SYS(getdents), SCMP_SYS(pipe), SCMP_SYS(pipe2),
-                                   SCMP_SYS(prctl), SCMP_SYS(ptrace),   SCMP_SYS(wait4)};
+constexpr int kSanitizerCalls[] = {SCMP_SYS(clone), SCMP_SYS(getdents), SCMP_SYS(pipe),
+                                   SCMP_SYS(pipe2), SCMP_SYS(prctl),    SCMP_SYS(ptrace)};
 #else
 constexpr std::array<int, 0> kSanitizerCalls = {};
 #endif
@@ -117,6 +117,9 @@ Result<void> filter_calls() {
   for (const unsigned family : kSocketFamilies) {
     filter.allow(SCMP_SYS(socket), {equals(0, family)});
   }
+  // snoop-metadata, which the launcher starts.
+  filter.allow(SCMP_SYS(socketpair), {equals(0, AF_UNIX)});
+  filter.allow(SCMP_SYS(wait4));
   // Is it a terminal?
   filter.allow(SCMP_SYS(ioctl), {equals(1, TCGETS)});
   // abort()

@@ -30,6 +30,7 @@ void on_stop(int) {
 }
 
 Result<int> trace(const Options& options) {
+  std::optional<Launcher> launcher = prepare_naming(options);
   Result<EventLoop> loop = EventLoop::create();
   if (!loop) {
     return tl::unexpected(loop.error());
@@ -110,7 +111,7 @@ Result<int> trace(const Options& options) {
     return tl::unexpected(started.error());
   }
   session = std::move(*started);
-  session->start_naming(*loop);
+  session->start_naming(*loop, std::move(launcher));
   if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }
