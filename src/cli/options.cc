@@ -536,7 +536,7 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
     options = line.options_of[commands.at(used)];
     options.command = commands.at(used);
     options.run_command.assign(has_command ? end + 1 : end, all.end());
-    options.arguments = all;
+    options.command_line = all;
     check_targets(options);
     if (line.run->parsed() && options.run_command.empty() && !parsed.shows_settings) {
       throw CLI::ParseError("no command to run: put it behind '--', as in: snoop run -- ls /", kExitUsage);

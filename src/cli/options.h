@@ -103,7 +103,7 @@ struct Options {
   /// Each option as it was given, and where.
   std::vector<Setting> settings;
   /// The command line, to read it all again.
-  std::vector<std::string> arguments;
+  std::vector<std::string> command_line;
 };
 
 /// What the arguments ask for: options, or text to print and an exit code

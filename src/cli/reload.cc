@@ -47,7 +47,7 @@ void warn_of_lifted(const std::vector<std::string>& former, const std::vector<st
 }  // namespace
 
 void reload(Options& options, Recorder& recorder) {
-  ParsedArguments again = read_arguments(options.arguments);
+  ParsedArguments again = read_arguments(options.command_line);
   if (again.exit_now) {
     spdlog::error("SIGHUP: the configuration stays as it was: {}", printable(again.mistake));
     return;
