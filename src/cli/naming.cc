@@ -39,7 +39,6 @@ std::optional<Launcher> prepare_naming(const Options& options) {
     program.path = find_metadata_program();
   }
   if (program.path.empty()) {
-    spdlog::info("no snoop-metadata here: of containers there is nothing but what their cgroups are called");
     return std::nullopt;
   }
   Result<Launcher> launcher = Launcher::start(std::move(program));
@@ -51,6 +50,9 @@ std::optional<Launcher> prepare_naming(const Options& options) {
 }
 
 void Naming::start(EventLoop& loop, std::optional<Launcher> launcher) {
+  if (!launcher && options_.metadata_program.empty()) {
+    spdlog::info("no snoop-metadata here: of containers there is nothing but what their cgroups are called");
+  }
   if (!launcher) {
     return;
   }

@@ -18,7 +18,7 @@
 
 namespace snoop {
 
-/// What snoop-metadata is started with, later; nothing: there is none, which is logged. As early as possible: it forks.
+/// What snoop-metadata is started with, later; nothing: there is none. As early as possible: it forks.
 [[nodiscard]] std::optional<Launcher> prepare_naming(const Options& options);
 
 /// Finds out who the containers of the recorder are: from the paths of their cgroups at once, and from runtimes, by
