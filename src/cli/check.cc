@@ -145,7 +145,8 @@ int check_command(const Options& options) {
     if (!probe->has_iterators()) {
       findings.note("baseline", "this kernel has no iterators over tasks: what is open at the start comes from /proc");
       if (!has_capability(CAP_CHECKPOINT_RESTORE) && !has_capability(CAP_SYS_ADMIN)) {
-        findings.note("privileges", "without CAP_CHECKPOINT_RESTORE what is mapped at the start is not seen here");
+        findings.note("privileges",
+                      "without CAP_CHECKPOINT_RESTORE what is mapped and deleted at the start is not seen here");
       }
     }
     if (!probe->sees_same_pids()) {

@@ -100,33 +100,6 @@ class Filter {
 scmp_arg_cmp equals(unsigned argument, uint64_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
 scmp_arg_cmp has_not(unsigned argument, uint64_t bits) { return {argument, SCMP_CMP_MASKED_EQ, bits, 0}; }
 
-Result<void> filter_calls() {
-  Filter filter;
-  for (const int call : kCalls) {
-    filter.allow(call);
-  }
-  for (const int call : kSanitizerCalls) {
-    filter.allow(call);
-  }
-  // No new code.
-  filter.allow(SCMP_SYS(mmap), {has_not(2, PROT_EXEC)});
-  filter.allow(SCMP_SYS(mprotect), {has_not(2, PROT_EXEC)});
-  for (const unsigned command : kBpfCommands) {
-    filter.allow(SCMP_SYS(bpf), {equals(0, command)});
-  }
-  for (const unsigned family : kSocketFamilies) {
-    filter.allow(SCMP_SYS(socket), {equals(0, family)});
-  }
-  // snoop-metadata, which the launcher starts.
-  filter.allow(SCMP_SYS(socketpair), {equals(0, AF_UNIX)});
-  filter.allow(SCMP_SYS(wait4));
-  // Is it a terminal?
-  filter.allow(SCMP_SYS(ioctl), {equals(1, TCGETS)});
-  // abort()
-  filter.allow(SCMP_SYS(tgkill), {equals(0, static_cast<uint64_t>(::getpid()))});
-  return filter.load();
-}
-
 /// What the rest of a capture needs, as far as this kernel and the report's place do.
 std::vector<cap_value_t> still_needed(const Options& options, const Probe& probe) {
   std::vector<cap_value_t> needed;
@@ -154,6 +127,33 @@ std::vector<cap_value_t> still_needed(const Options& options, const Probe& probe
 }
 
 }  // namespace
+
+Result<void> filter_calls() {
+  Filter filter;
+  for (const int call : kCalls) {
+    filter.allow(call);
+  }
+  for (const int call : kSanitizerCalls) {
+    filter.allow(call);
+  }
+  // No new code.
+  filter.allow(SCMP_SYS(mmap), {has_not(2, PROT_EXEC)});
+  filter.allow(SCMP_SYS(mprotect), {has_not(2, PROT_EXEC)});
+  for (const unsigned command : kBpfCommands) {
+    filter.allow(SCMP_SYS(bpf), {equals(0, command)});
+  }
+  for (const unsigned family : kSocketFamilies) {
+    filter.allow(SCMP_SYS(socket), {equals(0, family)});
+  }
+  // snoop-metadata, which the launcher starts.
+  filter.allow(SCMP_SYS(socketpair), {equals(0, AF_UNIX)});
+  filter.allow(SCMP_SYS(wait4));
+  // Is it a terminal?
+  filter.allow(SCMP_SYS(ioctl), {equals(1, TCGETS)});
+  // abort()
+  filter.allow(SCMP_SYS(tgkill), {equals(0, static_cast<uint64_t>(::getpid()))});
+  return filter.load();
+}
 
 void enter_sandbox(const Options& options, const Probe& probe) {
   if (!options.sandbox) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/result.h"
 #include "cli/options.h"
 #include "probe/probe.h"
 
@@ -11,5 +12,8 @@ namespace snoop {
 /// can be started, and no BPF program loaded. What cannot be given up is logged. This
 /// process must have one thread.
 void enter_sandbox(const Options& options, const Probe& probe);
+
+/// The last part of it: from now on other system calls look as if this kernel did not have them.
+[[nodiscard]] Result<void> filter_calls();
 
 }  // namespace snoop
