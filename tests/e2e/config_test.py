@@ -31,7 +31,7 @@ class Texts(unittest.TestCase):
         report = {"--report", "--max-files", "--image", "--image-digest", "--pod-name", "--namespace", "--label",
                   "--container-name"}
         log = {"--log-level", "--log-format"}
-        expected = {"run": capture | report | log | {"--grace"}, "record": target | capture | report | log | {"--interval"},
+        expected = {"run": capture | report | log | {"--grace"}, "record": target | capture | report | log | {"--no-sandbox", "--interval"},
                     "trace": target | capture | log | {"--format", "--unique"}, "check": log}
         for command, options in expected.items():
             text = harness.snoop(command, "--help").stdout.decode()
