@@ -127,7 +127,9 @@ std::optional<std::string> from_base64(std::string_view text) {
   return to_base64(out) == text ? std::optional(std::move(out)) : std::nullopt;
 }
 
-std::string printable(std::string_view bytes) {
+namespace {
+
+std::string escaped(std::string_view bytes, bool backslashes) {
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {
@@ -140,7 +142,7 @@ std::string printable(std::string_view bytes) {
       out += "\\n";
     } else if (first == '\t') {
       out += "\\t";
-    } else if (first == '\\') {
+    } else if (first == '\\' && backslashes) {
       out += "\\\\";
     } else if (length == 0 || control) {
       for (size_t i = 0; i < (length == 0 ? 1 : length); i++) {
@@ -153,5 +155,11 @@ std::string printable(std::string_view bytes) {
   }
   return out;
 }
+
+}  // namespace
+
+std::string printable(std::string_view bytes) { return escaped(bytes, true); }
+
+std::string without_controls(std::string_view bytes) { return escaped(bytes, false); }
 
 }  // namespace snoop

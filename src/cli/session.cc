@@ -427,7 +427,7 @@ ReportHeader Session::header(bool final) {
   header.final = final;
   header.undecodable = undecodable_;
   header.skipped_runs = probe_.skipped_runs();
-  header.targets_over_limit = probe_.global_stats().targets_over_limit;
+  header.targets_over_limit = probe_.global_stats().targets_over_limit + targets_.over_limit();
   if (former_) {
     add_former(former_->header, header);
   }
@@ -508,8 +508,8 @@ std::string Session::metrics() {
   figures.interval = options_.command == Command::kRecord ? options_.interval : std::chrono::milliseconds(0);
   figures.undecodable = undecodable_ + (former_ ? former_->header.undecodable : 0);
   figures.skipped_runs = probe_.skipped_runs() + (former_ ? former_->header.skipped_runs : 0);
-  figures.targets_over_limit =
-      probe_.global_stats().targets_over_limit + (former_ ? former_->header.targets_over_limit : 0);
+  figures.targets_over_limit = probe_.global_stats().targets_over_limit + targets_.over_limit() +
+                               (former_ ? former_->header.targets_over_limit : 0);
   figures.ring_size_bytes = options_.ring_size_bytes;
   figures.ring_most_bytes = most_round_bytes_;
   figures.cgroups = probe_.traced_cgroups();

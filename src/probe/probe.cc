@@ -52,9 +52,12 @@ int on_libbpf_message(enum libbpf_print_level level, const char* format, va_list
   }
   if (level == LIBBPF_WARN) {
     last_libbpf_warning() = text.substr(0, text.find('\n'));
-    spdlog::debug("{}", text);
-  } else {
-    spdlog::trace("{}", text);
+  }
+  const spdlog::level::level_enum severity = level == LIBBPF_WARN ? spdlog::level::debug : spdlog::level::trace;
+  for (std::string_view rest = text; spdlog::should_log(severity) && !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    spdlog::log(severity, "{}", line);
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
   }
   return 0;
 }
