@@ -88,8 +88,7 @@ Result<ReportContents> read_file(const std::string& path) {
     return fail(0, "it is no file");
   }
   if (info.st_size > kMaxReportBytes) {
-    return fail(
-        0, fmt::format("it has {} MiB, and {} is the most that is read", info.st_size >> 20, kMaxReportBytes >> 20));
+    return fail(0, fmt::format("it is larger than {} MiB", kMaxReportBytes >> 20));
   }
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fdopen(fd.get(), "r"), &std::fclose);
   if (!stream) {
