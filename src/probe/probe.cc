@@ -62,6 +62,8 @@ int on_libbpf_message(enum libbpf_print_level level, const char* format, va_list
   return 0;
 }
 
+constexpr const char* kTypesFile = "/sys/kernel/btf/vmlinux";
+
 std::string hint_for(int code) {
   if (code == EPERM || code == EACCES) {
     return "snoop needs root, or CAP_BPF and CAP_PERFMON, and in a container a seccomp profile that allows bpf() "
@@ -310,6 +312,11 @@ Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<Kernel
 
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
+    // libbpf has other places to look at; what it says of them does not help.
+    if (::access(kTypesFile, R_OK) != 0) {
+      return fail(errno, fmt::format("the kernel's types (BTF) are not to be had: {}", kTypesFile),
+                  "needs a kernel with CONFIG_DEBUG_INFO_BTF=y; a container needs /sys/kernel/btf of the host");
+    }
     std::string what = "the kernel does not take the BPF programs";
     if (!last_libbpf_warning().empty()) {
       what += " (" + last_libbpf_warning() + ")";
