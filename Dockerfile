@@ -39,8 +39,10 @@ RUN apt-get update \
         libfmt-dev \
         libgrpc++-dev \
         libprotobuf-dev \
+        libseccomp-dev \
         libspdlog-dev \
         libssl-dev \
+        libtomlplusplus-dev \
         llvm \
         ninja-build \
         pkg-config \

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Short names for the usual work; CMakePresets.json has the rest.
-.PHONY: help build test test-vm test-package test-image recall bench demo install package deps format lint clean
+.PHONY: help build test test-vm test-package test-image fuzz recall bench demo install package deps format lint clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -35,6 +35,12 @@ test-vm: ## Builds, and runs kernel tests and recall under Debian's kernels 6.1 
 	cmake --preset release -DBUILD_TESTING=ON -DSNOOP_VM=ON
 	cmake --build --preset release -j $(JOBS) --target vm_programs
 	/usr/bin/python3 -B tests/vm/run.py $(VM)
+
+SECONDS ?= 60
+fuzz: deps ## Builds with clang, and gives all that snoop reads of others input that nobody thought of; SECONDS=3600
+	cmake --preset fuzz
+	cmake --build build/fuzz -j $(JOBS) --target fuzz
+	tests/fuzz/run.sh build/fuzz $(SECONDS)
 
 test-package: ## Builds the Debian package, and installs, uses and removes it in a minimal Debian (as root)
 	@scripts/install-deps.sh --test

@@ -154,7 +154,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
   __u64 cgroup_id;
   __u64 former_id;
 
-  if (own_child_expected && (__u32)parent->tgid == self_pid && child->tgid != parent->tgid)
+  if (own_child_expected && (__u32)OF_TASK(OF_TASK(child, real_parent), tgid) == self_pid &&
+      child->tgid != parent->tgid)
     own_child_pid = child->tgid;
   if (OF_TASK(child, fs) != OF_TASK(parent, fs))
     learn_cwd(child);

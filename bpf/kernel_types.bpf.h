@@ -121,6 +121,7 @@ struct task_struct {
   struct thread_info thread_info;
   int pid;
   int tgid;
+  struct task_struct *real_parent;
   struct task_struct *group_leader;
   __u64 start_boottime;
   struct css_set *cgroups;

@@ -8,7 +8,7 @@ set -eu
 packages="cmake ninja-build g++ clang llvm bpftool pkg-config make git python3
   libbpf-dev libelf-dev libcap-dev zlib1g-dev linux-libc-dev
   libcli11-dev libspdlog-dev libfmt-dev rapidjson-dev libexpected-dev
-  libboost-dev prometheus-cpp-dev
+  libboost-dev prometheus-cpp-dev libtomlplusplus-dev libseccomp-dev
   libgrpc++-dev libprotobuf-dev protobuf-compiler libssl-dev
   libgtest-dev libgmock-dev"
 if [ "${1:-}" = --test ]; then

@@ -127,20 +127,35 @@ std::optional<std::string> from_base64(std::string_view text) {
   return to_base64(out) == text ? std::optional(std::move(out)) : std::nullopt;
 }
 
-std::string printable(std::string_view bytes) {
+namespace {
+
+/// Of more than one byte: U+0080 to U+009F, and what ends a line or turns the direction of
+/// the text around (U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069).
+bool is_control(std::string_view character) {
+  const auto byte = [&](size_t at) { return static_cast<unsigned char>(character[at]); };
+  if (character.size() == 2) {
+    return byte(0) == 0xC2 && byte(1) < 0xA0;
+  }
+  if (character.size() != 3 || byte(0) != 0xE2) {
+    return false;
+  }
+  const unsigned char last = byte(2);
+  return (byte(1) == 0x80 && (last == 0x8E || last == 0x8F || (last >= 0xA8 && last <= 0xAE))) ||
+         (byte(1) == 0x81 && last >= 0xA6 && last <= 0xA9);
+}
+
+std::string escaped(std::string_view bytes, bool backslashes) {
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {
     const auto first = static_cast<unsigned char>(bytes[0]);
     const size_t length = utf8_length(bytes);
-    // U+0080 to U+009F are control characters too (C2 80 to C2 9F).
-    const bool control =
-        first < 0x20 || first == 0x7F || (length == 2 && first == 0xC2 && static_cast<unsigned char>(bytes[1]) < 0xA0);
+    const bool control = first < 0x20 || first == 0x7F || is_control(bytes.substr(0, length));
     if (first == '\n') {
       out += "\\n";
     } else if (first == '\t') {
       out += "\\t";
-    } else if (first == '\\') {
+    } else if (first == '\\' && backslashes) {
       out += "\\\\";
     } else if (length == 0 || control) {
       for (size_t i = 0; i < (length == 0 ? 1 : length); i++) {
@@ -153,5 +168,11 @@ std::string printable(std::string_view bytes) {
   }
   return out;
 }
+
+}  // namespace
+
+std::string printable(std::string_view bytes) { return escaped(bytes, true); }
+
+std::string without_controls(std::string_view bytes) { return escaped(bytes, false); }
 
 }  // namespace snoop

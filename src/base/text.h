@@ -21,5 +21,7 @@ namespace snoop {
 /// Safe to print to a terminal or a log: control characters, backslashes and
 /// bytes that are not UTF-8 become \n, \t, \\ or \xNN.
 [[nodiscard]] std::string printable(std::string_view bytes);
+/// The same of what is printable in parts already: backslashes stay.
+[[nodiscard]] std::string without_controls(std::string_view bytes);
 
 }  // namespace snoop

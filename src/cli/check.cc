@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/capability.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/privileges.h"
 #include "cli/session.h"
 #include "container/cgroup.h"
 #include "probe/probe.h"
@@ -39,28 +39,23 @@ class Findings {
   bool all_good_ = true;
 };
 
-bool has_capability(cap_value_t capability) {
-  cap_t capabilities = ::cap_get_proc();
-  cap_flag_value_t value = CAP_CLEAR;
-  if (capabilities != nullptr) {
-    ::cap_get_flag(capabilities, capability, CAP_EFFECTIVE, &value);
-    ::cap_free(capabilities);
-  }
-  return value == CAP_SET;
-}
-
 void check_privileges(Findings& findings) {
   const bool admin = has_capability(CAP_SYS_ADMIN);
   const bool bpf = has_capability(CAP_BPF) && has_capability(CAP_PERFMON);
   if (admin || bpf) {
     findings.good("privileges", bpf ? "CAP_BPF and CAP_PERFMON" : "CAP_SYS_ADMIN");
   } else {
-    findings.bad("privileges", "neither CAP_BPF with CAP_PERFMON, nor CAP_SYS_ADMIN",
+    findings.bad("privileges",
+                 fmt::format("no {}, nor CAP_SYS_ADMIN: BPF programs cannot be loaded",
+                             has_capability(CAP_BPF)       ? "CAP_PERFMON"
+                             : has_capability(CAP_PERFMON) ? "CAP_BPF"
+                                                           : "CAP_BPF and CAP_PERFMON"),
                  "run as root, or give the container these two capabilities");
   }
-  if (!has_capability(CAP_SYS_PTRACE)) {
-    findings.note("privileges",
-                  "without CAP_SYS_PTRACE links on the way, some origins and the names of loaders may be unknown");
+  for (const Capability& capability : useful_capabilities()) {
+    if (!has_capability(capability.value)) {
+      findings.note("privileges", fmt::format("without {} {}", capability.name, capability.cost));
+    }
   }
 }
 
@@ -149,6 +144,10 @@ int check_command(const Options& options) {
     }
     if (!probe->has_iterators()) {
       findings.note("baseline", "this kernel has no iterators over tasks: what is open at the start comes from /proc");
+      if (!has_capability(CAP_CHECKPOINT_RESTORE) && !has_capability(CAP_SYS_ADMIN)) {
+        findings.note("privileges",
+                      "without CAP_CHECKPOINT_RESTORE what is mapped and deleted at the start is not seen here");
+      }
     }
     if (!probe->sees_same_pids()) {
       findings.note("pids", "another pid namespace than the host's: pids in 'trace' are the host's");
@@ -156,6 +155,15 @@ int check_command(const Options& options) {
   }
   fmt::print("\n{}\n", findings.all_good() ? "snoop can run here." : "snoop cannot run here: see FAIL above.");
   return findings.all_good() ? kExitOk : kExitFailure;
+}
+
+int config_command(const Options& options) {
+  fmt::print("# A flag beats the environment, the environment beats the file.\n{}",
+             settings_text(options.command == Command::kRun     ? "run"
+                           : options.command == Command::kTrace ? "trace"
+                                                                : "record",
+                           options.settings));
+  return kExitOk;
 }
 
 int version_command() {

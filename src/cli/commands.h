@@ -12,5 +12,6 @@ namespace snoop {
 [[nodiscard]] int containers_command(const Options& options);
 [[nodiscard]] int check_command(const Options& options);
 [[nodiscard]] int version_command();
+[[nodiscard]] int config_command(const Options& options);
 
 }  // namespace snoop

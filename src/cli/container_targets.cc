@@ -63,14 +63,21 @@ Result<void> ContainerTargets::start() {
 
 /// The parent first: what is made below it from then on is adopted by the kernel side. Nothing is replaced: that one
 /// has a record on its way.
-Result<void> ContainerTargets::walk(const Cgroup& cgroup) {
+Result<void> ContainerTargets::walk(const Cgroup& cgroup, bool again) {
   // What may be one was started long ago: its runtime will tell.
   const Judgement judged = judge_path(cgroup.path);
   snoop_target target = {};
   if (judged.place == Place::kContainer) {
     const Result<snoop_target> next = pool_.next();
     if (!next) {
-      return tl::unexpected(next.error());
+      // To be found by a later look, when others have ended.
+      if (!probe_.has_cgroup(cgroup.id)) {
+        is_starved_ = true;
+        if (!again) {
+          pool_.count_over_limit();
+        }
+      }
+      return {};
     }
     target = *next;
     target.flags = SNOOP_TARGET_TOP;
@@ -81,7 +88,16 @@ Result<void> ContainerTargets::walk(const Cgroup& cgroup) {
   target.flags |= kPassOn;
   const Result<bool> added = probe_.add_cgroup(cgroup.id, target, false);
   if (!added) {
-    return tl::unexpected(added.error());
+    if (judged.place == Place::kContainer) {
+      pool_.give_back(target);
+    }
+    if (added.error().code != E2BIG) {
+      return tl::unexpected(added.error());
+    }
+    if (!again) {
+      pool_.count_over_limit();
+    }
+    return {};
   }
   if (judged.place == Place::kContainer && *added) {
     adopt(cgroup, target, false);
@@ -89,7 +105,7 @@ Result<void> ContainerTargets::walk(const Cgroup& cgroup) {
     pool_.give_back(target);
   }
   for (const Cgroup& child : tree_.children(cgroup)) {
-    if (Result<void> walked = walk(child); !walked) {
+    if (Result<void> walked = walk(child, again); !walked) {
       return walked;
     }
   }
@@ -398,13 +414,15 @@ void ContainerTargets::on_round(bool all) {
 void ContainerTargets::look_again() {
   const uint64_t over_limit = probe_.global_stats().targets_over_limit;
   const Clock::time_point now = Clock::now();
-  if (over_limit == over_limit_ || now < looked_at_ + kLookTime) {
+  const bool can_feed = is_starved_ && !pool_.is_empty();
+  if ((over_limit == over_limit_ && !can_feed) || now < looked_at_ + kLookTime) {
     return;
   }
+  is_starved_ = false;
   over_limit_ = over_limit;
   looked_at_ = now;
   const Result<Cgroup> root = tree_.at("/");
-  if (const Result<void> walked = root ? walk(*root) : tl::unexpected(root.error()); !walked) {
+  if (const Result<void> walked = root ? walk(*root, true) : tl::unexpected(root.error()); !walked) {
     spdlog::warn("{}", walked.error().message());
   }
 }

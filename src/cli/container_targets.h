@@ -81,7 +81,7 @@ class ContainerTargets {
   [[nodiscard]] uint32_t target_at(const std::string& top);
   [[nodiscard]] bool is_own(std::string_view path, std::string_view top) const;
   [[nodiscard]] size_t tops_within(const std::string& path) const;
-  [[nodiscard]] Result<void> walk(const Cgroup& cgroup);
+  [[nodiscard]] Result<void> walk(const Cgroup& cgroup, bool again = false);
   void adopt(const Cgroup& cgroup, const snoop_target& target, bool is_candidate);
   void repoint(const Cgroup& cgroup, const snoop_target& target);
   void repoint_below(const Cgroup& cgroup, uint32_t from, const snoop_target& target);
@@ -109,6 +109,8 @@ class ContainerTargets {
   std::map<uint32_t, Retired> retired_;
   uint64_t round_ = 0;
   uint64_t given_up_ = 0;
+  /// Containers that were there found no target.
+  bool is_starved_ = false;
   uint64_t over_limit_ = 0;
   Clock::time_point looked_at_;
 };

@@ -32,15 +32,18 @@ struct Told {
 
 Result<Told> ask_runtimes(const Options& options) {
   Told told;
-  MetadataClient::Program program{
-      .path = options.metadata_program, .arguments = options.metadata_arguments(), .once = true};
+  Launcher::Program program{.path = options.metadata_program, .arguments = options.metadata_arguments()};
   if (program.path.empty()) {
     program.path = find_metadata_program();
   }
   if (program.path.empty() || program.path == "none") {
     return told;
   }
-  program.arguments.insert(program.arguments.end(), {"--timeout", "2"});
+  program.arguments.insert(program.arguments.end(), {"--list", "--timeout", "2"});
+  Result<Launcher> launcher = Launcher::start(std::move(program));
+  if (!launcher) {
+    return tl::unexpected(launcher.error());
+  }
   Result<EventLoop> loop = EventLoop::create();
   if (!loop) {
     return tl::unexpected(loop.error());
@@ -54,12 +57,13 @@ Result<Told> ask_runtimes(const Options& options) {
   }
   deadline->start(kDeadline);
   const Result<std::unique_ptr<MetadataClient>> client =
-      MetadataClient::start(*loop, std::move(program),
+      MetadataClient::start(*loop, std::move(*launcher),
                             {.on_started = {},
                              .on_container = [&](const KnownContainer& known) { told.containers.push_back(known); },
                              .on_listed = {},
                              .on_ended = [&] { loop->stop(); },
-                             .while_forking = {}});
+                             .while_forking = {}},
+                            true);
   if (!client) {
     return tl::unexpected(client.error());
   }

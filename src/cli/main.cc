@@ -11,6 +11,9 @@ int main(int argc, char** argv) {
   if (parsed.exit_now) {
     return parsed.exit_code;
   }
+  if (parsed.shows_settings) {
+    return snoop::config_command(parsed.options);
+  }
   // glibc raises it with each large block that is freed: then a list that outgrows its memory leaves a hole in the
   // heap.
   ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);

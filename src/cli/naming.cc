@@ -30,20 +30,34 @@ void take(std::string& known, const std::string& told) {
 Naming::Naming(const Options& options, Recorder& recorder, Handlers handlers)
     : options_(options), recorder_(recorder), handlers_(std::move(handlers)) {}
 
-void Naming::start(EventLoop& loop) {
-  MetadataClient::Program program{.path = options_.metadata_program, .arguments = options_.metadata_arguments()};
+std::optional<Launcher> prepare_naming(const Options& options) {
+  Launcher::Program program{.path = options.metadata_program, .arguments = options.metadata_arguments()};
   if (program.path == "none") {
-    return;
+    return std::nullopt;
   }
   if (program.path.empty()) {
     program.path = find_metadata_program();
   }
   if (program.path.empty()) {
+    return std::nullopt;
+  }
+  Result<Launcher> launcher = Launcher::start(std::move(program));
+  if (!launcher) {
+    spdlog::warn("names and images of containers are not to be had: {}", printable(launcher.error().message()));
+    return std::nullopt;
+  }
+  return std::move(*launcher);
+}
+
+void Naming::start(EventLoop& loop, std::optional<Launcher> launcher) {
+  if (!launcher && options_.metadata_program.empty()) {
     spdlog::info("no snoop-metadata here: of containers there is nothing but what their cgroups are called");
+  }
+  if (!launcher) {
     return;
   }
   Result<std::unique_ptr<MetadataClient>> client =
-      MetadataClient::start(loop, std::move(program),
+      MetadataClient::start(loop, std::move(*launcher),
                             {.on_started =
                                  [this] {
                                    for (const Container& container : recorder_.containers()) {

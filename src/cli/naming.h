@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,9 @@
 #include "pipeline/recorder.h"
 
 namespace snoop {
+
+/// What snoop-metadata is started with, later; nothing: there is none. As early as possible: it forks.
+[[nodiscard]] std::optional<Launcher> prepare_naming(const Options& options);
 
 /// Finds out who the containers of the recorder are: from the paths of their cgroups at once, and from runtimes, by
 /// snoop-metadata, when they answer. What the options say stands above both.
@@ -33,7 +37,7 @@ class Naming {
   Naming(const Options& options, Recorder& recorder, Handlers handlers);
 
   /// Starts snoop-metadata. Whether that works is not awaited, and without it the paths are all there is.
-  void start(EventLoop& loop);
+  void start(EventLoop& loop, std::optional<Launcher> launcher);
   /// A container that was just made.
   void on_added(Container& container);
   /// It goes on as another target.

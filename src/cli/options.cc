@@ -5,16 +5,12 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
-#include <cctype>
+#include <charconv>
 #include <cstdio>
-#include <cstdlib>
-#include <iostream>
-#include <iterator>
-#include <optional>
-#include <set>
+#include <sstream>
 
 #include "base/text.h"
+#include "cli/settings.h"
 #include "probe/probe.h"
 #include "service/listener.h"
 #include "version.h"
@@ -23,19 +19,13 @@ namespace snoop {
 
 namespace {
 
+constexpr const char* kRunReport = "./snoop-report.json";
+constexpr const char* kRecordReport = "/data/snoop-report.json";
+
 constexpr const char* kFooter =
     "Every option can also be set in the environment (SNOOP_ and its name: SNOOP_RING_SIZE=4M, lists separated by\n"
     "commas) and in a configuration file (snoop --config FILE: TOML, a section for each command). A flag beats the\n"
     "environment, the environment beats the file.";
-
-/// "--max-files" to "SNOOP_MAX_FILES".
-std::string environment_name(std::string_view option) {
-  std::string name = "SNOOP_";
-  for (const char c : option) {
-    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  }
-  return name;
-}
 
 /// Durations such as 500ms, 30s, 5m, 1h; a bare number is in seconds.
 std::string to_milliseconds(std::string& text) {
@@ -70,7 +60,33 @@ void add_duration(CLI::App& app, const std::string& name, std::chrono::milliseco
     }
     return true;
   };
-  app.add_option(name, store, description + " [" + shown_default + "]")->type_name("TIME");
+  app.add_option(name, store, description)->type_name("TIME")->default_str(shown_default);
+}
+
+/// Says what is allowed, whatever is wrong with the number.
+CLI::Validator whole_number(uint64_t least, uint64_t most) {
+  const auto check = [least, most](const std::string& text) {
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_good = error == std::errc() && end == text.data() + text.size() && number >= least && number <= most;
+    return is_good ? std::string() : fmt::format("must be a whole number from {} to {}, not '{}'", least, most, text);
+  };
+  return {check, "", ""};
+}
+
+/// Paths in lists are absolute: no other prefix would ever fit.
+CLI::Validator absolute_or_empty() {
+  const auto check = [](const std::string& text) {
+    return text.empty() || text.front() == '/' ? std::string() : fmt::format("must begin with /, unlike '{}'", text);
+  };
+  return {check, "", ""};
+}
+
+void add_sandbox_option(CLI::App& app, Options& options) {
+  app.add_flag_callback(
+         "--no-sandbox", [&options] { options.sandbox = false; },
+         "Keep all privileges and system calls, for who suspects that what was given up is missed")
+      ->group("Privileges");
 }
 
 void add_log_options(CLI::App& app, Options& options) {
@@ -165,20 +181,23 @@ void add_capture_options(CLI::App& app, Options& options) {
     return true;
   };
   app.add_option("--ring-size", store_size,
-                 "Size of the ring buffer, rounded up to a power of two: larger takes longer bursts [16M]")
+                 "Size of the ring buffer, rounded up to a power of two: larger takes longer bursts")
       ->type_name("SIZE")
+      ->default_str("16M")
       ->group("Capture");
   app.add_option_function<std::string>(
          "--tier", [&options](const std::string& name) { options.tier = tier_named(name).value_or(Tier::kAuto); },
          "Hook that sees system calls: fexit, tracepoint, or the best that this kernel allows;\n"
-         "'snoop check' lists them [auto]")
+         "'snoop check' lists them")
       ->check(CLI::IsMember({"auto", "fexit", "tracepoint"}))
+      ->default_str("auto")
       ->type_name("TIER")
       ->group("Capture");
   app.add_option("--exclude", options.exclude,
-                 "Leave out paths below PREFIX (repeatable; replaces the default /proc/ /sys/ /dev/;\n"
-                 "'' leaves out nothing)")
+                 "Leave out paths below PREFIX (repeatable; replaces the default; '' leaves out nothing)")
       ->type_name("PREFIX")
+      ->check(absolute_or_empty())
+      ->default_str("/proc/ /sys/ /dev/")
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false)
@@ -186,12 +205,12 @@ void add_capture_options(CLI::App& app, Options& options) {
 }
 
 void add_report_options(CLI::App& app, Options& options, const std::string& default_report) {
-  app.add_option("--report", options.report,
-                 "Where the report goes; - is stdout, once, at the end [" + default_report + "]")
+  app.add_option("--report", options.report, "Where the report goes; - is stdout, once, at the end")
       ->type_name("PATH")
+      ->default_str(default_report)
       ->group("Report");
   app.add_option("--max-files", options.max_files, "Files kept per container; what is beyond is counted as lost")
-      ->check(CLI::Range(1UL, 100'000'000UL))
+      ->check(whole_number(1, 100'000'000))
       ->capture_default_str()
       ->group("Report");
   app.add_option_function<std::string>(
@@ -221,98 +240,12 @@ void add_service_options(CLI::App& app, Options& options, const std::string& def
   app.add_option_function<std::string>(
          "--metrics-addr", store_addr,
          "Serve /metrics, /healthz, /readyz, and to this machine /report and /containers, by HTTP at\n"
-         "this address: ADDRESS:PORT, :PORT for all addresses, unix:/PATH, or off [" +
-             default_addr + "]")
+         "this address: ADDRESS:PORT, :PORT for all addresses, unix:/PATH, or off")
       ->type_name("ADDR")
+      ->default_str(default_addr)
       ->group("Service");
   app.add_flag("--expose-report", options.expose_report, "Serve /report and /containers to other machines, too")
       ->group("Service");
-}
-
-/// Whether the option is among the arguments: "--name" or "--name=...".
-bool is_given(const std::vector<std::string>& arguments, const std::string& name) {
-  const std::string flag = "--" + name;
-  return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
-    return argument == flag || argument.compare(0, flag.size() + 1, flag + "=") == 0;
-  });
-}
-
-/// --cgroup, --all, and those that choose containers: targets are one choice of these.
-constexpr size_t kTargetKinds = 3;
-std::optional<size_t> target_kind(std::string_view option) {
-  const std::map<std::string_view, size_t> kinds = {
-      {"cgroup", 0}, {"all", 1}, {"all-containers", 2}, {"container", 2}, {"pod", 2}};
-  const auto found = kinds.find(option);
-  return found == kinds.end() ? std::nullopt : std::optional(found->second);
-}
-
-/// Which of them the arguments give.
-std::array<bool, kTargetKinds> given_target_kinds(const std::vector<std::string>& arguments) {
-  std::array<bool, kTargetKinds> given = {};
-  for (const char* option : {"cgroup", "all", "all-containers", "container", "pod"}) {
-    given.at(*target_kind(option)) |= is_given(arguments, option);
-  }
-  return given;
-}
-
-/// A flag for one kind silences the variables of the others.
-bool is_silenced(const std::string& option, const std::vector<std::string>& arguments) {
-  const std::optional<size_t> kind = target_kind(option);
-  std::array<bool, kTargetKinds> given = given_target_kinds(arguments);
-  if (kind) {
-    given.at(*kind) = false;
-  }
-  return kind && std::find(given.begin(), given.end(), true) != given.end();
-}
-
-/// The arguments, and behind the command's name an option for each variable of
-/// the environment that the arguments do not set.
-std::vector<std::string> with_environment(std::vector<std::string> arguments, const CLI::App& app) {
-  const char* config = std::getenv("SNOOP_CONFIG");
-  if (config != nullptr && *config != '\0' && !is_given(arguments, "config")) {
-    arguments.insert(arguments.begin(), std::string("--config=") + config);
-  }
-  for (size_t i = 0; i < arguments.size(); i++) {
-    // The name of the file, not of a command.
-    if (i > 0 && arguments[i - 1] == "--config") {
-      continue;
-    }
-    const std::vector<const CLI::App*> commands =
-        app.get_subcommands([&](const CLI::App* command) { return command->get_name() == arguments[i]; });
-    if (commands.empty()) {
-      continue;
-    }
-    std::vector<std::string> added;
-    // By the flags alone: variables do not silence each other.
-    std::set<std::string> silenced;
-    for (const CLI::Option* option : commands.front()->get_options()) {
-      const std::string name = option->get_lnames().empty() ? std::string() : option->get_lnames().front();
-      if (is_silenced(name, arguments)) {
-        silenced.insert(name);
-      }
-    }
-    for (const CLI::Option* option : commands.front()->get_options()) {
-      if (option->get_lnames().empty() || option->get_lnames().front() == "help") {
-        continue;
-      }
-      const std::string& name = option->get_lnames().front();
-      const char* value = std::getenv(environment_name(name).c_str());
-      if (value == nullptr || *value == '\0' || is_given(arguments, name) || silenced.contains(name)) {
-        continue;
-      }
-      const bool is_list = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
-      std::vector<std::string> values = {value};
-      if (is_list) {
-        values = CLI::detail::split(value, ',');
-      }
-      for (const std::string& one : values) {
-        added.push_back(fmt::format("--{}={}", name, one));
-      }
-    }
-    arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, added.begin(), added.end());
-    break;
-  }
-  return arguments;
 }
 
 /// CLI11 takes the next argument for the value that "--name=" leaves empty.
@@ -328,27 +261,17 @@ std::vector<std::string> with_empty_values(const std::vector<std::string>& argum
   return separate;
 }
 
-/// Of several kinds of targets the one from the highest place counts: what the file
-/// says does where neither the arguments nor the environment say anything.
-void choose_targets(Options& options, const std::vector<std::string>& arguments) {
-  const std::array<bool, kTargetKinds> has = {!options.cgroups.empty(), options.all, options.selects()};
-  if (std::count(has.begin(), has.end(), true) > 1) {
-    const std::array<bool, kTargetKinds> given = given_target_kinds(arguments);
-    if (std::count(given.begin(), given.end(), true) != 1) {
-      const char* containers = options.all_containers       ? "--all-containers"
-                               : options.containers.empty() ? "--pod"
-                                                            : "--container";
-      throw CLI::ExcludesError(has[0] ? "--cgroup" : "--all", has[2] ? containers : "--all");
-    }
-    if (!given[0]) {
-      options.cgroups.clear();
-    }
-    options.all = options.all && given[1];
-    if (!given[2]) {
-      options.all_containers = false;
-      options.containers.clear();
-      options.pods.clear();
-    }
+/// Ways to say what to watch are one choice. Those of lower places are out already.
+void check_targets(const Options& options) {
+  const char* containers = options.all_containers       ? "--all-containers"
+                           : options.containers.empty() ? "--pod"
+                                                        : "--container";
+  const bool by_cgroup = !options.cgroups.empty();
+  if (by_cgroup && (options.all || options.selects())) {
+    throw CLI::ExcludesError("--cgroup", options.selects() ? containers : "--all");
+  }
+  if (options.all && options.selects()) {
+    throw CLI::ExcludesError("--all", containers);
   }
   if (options.selects() && !options.container_name.empty()) {
     throw CLI::ParseError("--container-name names what --cgroup gives; --container chooses containers", kExitUsage);
@@ -363,6 +286,7 @@ struct CommandLine {
   CLI::App* trace = nullptr;
   CLI::App* containers = nullptr;
   CLI::App* check = nullptr;
+  CLI::App* config = nullptr;
   CLI::App* version = nullptr;
   /// Each command's own: what a configuration file sets for one is not for another.
   std::map<Command, Options> options_of;
@@ -370,8 +294,8 @@ struct CommandLine {
   CommandLine() {
     app.require_subcommand(1);
     app.fallthrough();
-    app.allow_config_extras(CLI::config_extras_mode::error);
-    app.set_config("--config", "", "Configuration file (TOML)")->envname("SNOOP_CONFIG")->type_name("FILE");
+    // It is read by add_settings().
+    app.add_option("--config", "Configuration file (TOML)")->type_name("FILE");
     app.set_version_flag("--version", std::string("snoop ") + kVersion);
     app.get_formatter()->column_width(34);
     app.footer(
@@ -385,7 +309,7 @@ struct CommandLine {
 
     Options& run_options = options_of[Command::kRun];
     run = app.add_subcommand("run", "Runs a command in a cgroup of its own and reports all that it used");
-    add_report_options(*run, run_options, "./snoop-report.json");
+    add_report_options(*run, run_options, kRunReport);
     add_label_options(*run, run_options, "Report", "Namespace of the pod",
                       "Goes into the report as it is (repeatable)");
     add_duration(*run, "--grace", run_options.grace, std::chrono::milliseconds(0),
@@ -403,9 +327,9 @@ struct CommandLine {
         kFooter);
 
     Options& record_options = options_of[Command::kRecord];
-    record = app.add_subcommand("record", "Records what cgroups use until SIGINT, SIGTERM or SIGHUP");
+    record = app.add_subcommand("record", "Records what cgroups use until SIGINT or SIGTERM");
     add_target_options(*record, record_options);
-    add_report_options(*record, record_options, "/data/snoop-report.json");
+    add_report_options(*record, record_options, kRecordReport);
     add_label_options(*record, record_options, "Targets",
                       "With --all-containers, --container or --pod: those whose pod is in this namespace.\n"
                       "Without: it goes into the report as the namespace of the pod",
@@ -429,6 +353,7 @@ struct CommandLine {
             "--no-iterators", [&record_options] { record_options.iterators = false; }, "For tests: baseline by /proc")
         ->group("");
     add_service_options(*record, record_options, ":9090");
+    add_sandbox_option(*record, record_options);
     add_log_options(*record, record_options);
     record->footer(
         std::string("Examples:\n"
@@ -439,7 +364,9 @@ struct CommandLine {
                     "  snoop record                    in a pod: the other containers of it\n"
                     "\nThe report is there as soon as capture is on, and written again at every interval, at\n"
                     "SIGUSR1, and at the end. A report that is there already is gone on from; one that is\n"
-                    "damaged or of another host is kept aside as PATH.kept-TIME.\n\n") +
+                    "damaged or of another host is kept aside as PATH.kept-TIME.\n"
+                    "\nSIGHUP reads the configuration again: --interval, --exclude, --max-files, --log-level and\n"
+                    "--log-format can be changed that way. If the terminal is gone, it ends snoop.\n\n") +
         kFooter);
 
     Options& trace_options = options_of[Command::kTrace];
@@ -452,11 +379,13 @@ struct CommandLine {
     trace
         ->add_option_function<std::string>(
             "--format", [&trace_options](const std::string& format) { trace_options.trace_json = format == "json"; },
-            "Lines of text, or one JSON object a line [text]")
+            "Lines of text, or one JSON object a line")
         ->check(CLI::IsMember({"text", "json"}))
+        ->default_str("text")
         ->group("Output");
     trace->add_flag("--unique", trace_options.trace_unique, "Each path once for each kind of access")->group("Output");
     add_capture_options(*trace, trace_options);
+    add_sandbox_option(*trace, trace_options);
     add_log_options(*trace, trace_options);
     trace->footer(std::string("Examples:\n"
                               "  snoop trace --cgroup system.slice/nginx.service\n"
@@ -471,8 +400,9 @@ struct CommandLine {
         ->add_option_function<std::string>(
             "--format",
             [&containers_options](const std::string& format) { containers_options.list_json = format == "json"; },
-            "A table, or one JSON object [table]")
+            "A table, or one JSON object")
         ->check(CLI::IsMember({"table", "json"}))
+        ->default_str("table")
         ->group("Output");
     add_metadata_options(*containers, containers_options);
     add_log_options(*containers, containers_options);
@@ -488,16 +418,35 @@ struct CommandLine {
         "Example:\n"
         "  snoop check || echo 'not here'\n"
         "\nExit code: 0 if snoop can run here, 1 if not.");
+    config = app.add_subcommand("config", "Prints what is in force for a command, and where it comes from");
+    config->footer(
+        "Behind it stands what would be run, record if nothing does: snoop config [run|record|trace] [OPTIONS]\n"
+        "What comes out can be used as a configuration file.\n"
+        "\nExample:\n"
+        "  snoop config record --interval 5m > snoop.toml");
     version = app.add_subcommand("version", "Prints the version of snoop and what is built in");
     version->footer("Example:\n  snoop version | head -n 1");
   }
 };
 
+/// "--interval: ..." to "--interval (SNOOP_INTERVAL): ..." where it is not from the command line.
+std::string with_place(const std::string& what, const std::vector<Setting>& added) {
+  for (const Setting& setting : added) {
+    const std::string start = "--" + setting.name + ":";
+    if (what.starts_with(start)) {
+      return fmt::format("--{} ({}):{}", setting.name, setting.where, what.substr(start.size()));
+    }
+  }
+  return what;
+}
+
 /// One line that says what is wrong, and one that says what to do.
-void print_mistake(const CommandLine& line, const std::vector<std::string>& arguments, const CLI::ParseError& error) {
+void tell_mistake(const CommandLine& line, const std::vector<std::string>& arguments, const std::vector<Setting>& added,
+                  const CLI::ParseError& error, ParsedArguments& parsed) {
   const std::vector<const CLI::App*> commands =
       line.app.get_subcommands([](const CLI::App* command) { return command->parsed(); });
-  const std::string command = commands.empty() ? "snoop" : "snoop " + commands.front()->get_name();
+  const size_t at = command_among(arguments, line.app);
+  const std::string command = at == arguments.size() ? "snoop" : "snoop " + arguments[at];
   std::vector<std::string> unknown = line.app.remaining(true);
   // CLI11 keeps them in the order in which it gave up on them.
   const auto place = [&](const std::string& argument) {
@@ -505,21 +454,48 @@ void print_mistake(const CommandLine& line, const std::vector<std::string>& argu
   };
   std::sort(unknown.begin(), unknown.end(),
             [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
-  std::string what = error.what();
+  std::string what = with_place(error.what(), added);
   if (commands.empty() && !unknown.empty() && unknown.front().starts_with("-")) {
-    what = fmt::format("unexpected argument '{}', and no command", printable(unknown.front()));
+    what = fmt::format("unexpected argument '{}', and no command", unknown.front());
   } else if (commands.empty() && !unknown.empty()) {
-    what = fmt::format("there is no command '{}': run, record, trace, containers, check or version",
-                       printable(unknown.front()));
+    what = fmt::format("there is no command '{}': run, record, trace, containers, check, config or version",
+                       unknown.front());
   } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
-    what = fmt::format("unexpected argument '{}'", printable(unknown.front()));
+    what = fmt::format("unexpected argument '{}'", unknown.front());
     if (!commands.empty() && place(unknown.front()) < place(commands.front()->get_name())) {
-      what += fmt::format(": options stand behind the command, as in: {} {} ...", command, printable(unknown.front()));
+      what += fmt::format(": options stand behind the command, as in: {} {} ...", command, unknown.front());
     } else if (command == "snoop run" && !unknown.front().starts_with("-")) {
-      what += fmt::format(": the command stands behind '--', as in: snoop run -- {}", printable(unknown.front()));
+      what += fmt::format(": the command stands behind '--', as in: snoop run -- {}", unknown.front());
     }
   }
-  fmt::print(stderr, "snoop: error: {}\nsnoop: error: hint: '{} --help' tells what there is\n", what, command);
+  parsed.mistake = printable(what);
+  parsed.hint = fmt::format("'{} --help' tells what there is", command);
+}
+
+/// Takes "config" away from "config record ...", where it does not stand alone with a
+/// flag; whether it was there.
+bool take_config(std::vector<std::string>& arguments, const CLI::App& app) {
+  const size_t at = command_among(arguments, app);
+  if (at == arguments.size() || arguments[at] != "config") {
+    return false;
+  }
+  const auto next = arguments.begin() + static_cast<std::ptrdiff_t>(at) + 1;
+  const size_t command = command_among(arguments, app, at + 1);
+  if (command == arguments.size()) {
+    const bool wants_help = std::any_of(
+        next, arguments.end(), [](const std::string& argument) { return argument == "--help" || argument == "-h"; });
+    if (wants_help) {
+      return false;
+    }
+    arguments[at] = "record";
+    return true;
+  }
+  if (arguments[command] != "run" && arguments[command] != "record" && arguments[command] != "trace") {
+    throw CLI::ParseError(fmt::format("'snoop config' tells of run, record and trace, not of '{}'", arguments[command]),
+                          kExitUsage);
+  }
+  arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(at));
+  return true;
 }
 
 }  // namespace
@@ -535,26 +511,20 @@ std::vector<std::string> Options::metadata_arguments() const {
   return arguments;
 }
 
-ParsedArguments parse_arguments(int argc, const char* const* argv) {
+ParsedArguments read_arguments(const std::vector<std::string>& all) {
   ParsedArguments parsed;
   CommandLine line;
 
   // What follows "--" is the command to run, whatever it looks like.
-  std::vector<std::string> arguments;
-  std::vector<std::string> run_command;
-  bool has_command = false;
-  for (int i = 1; i < argc; i++) {
-    const std::string argument = argv[i];
-    if (!has_command && argument == "--") {
-      has_command = true;
-    } else {
-      (has_command ? run_command : arguments).push_back(argument);
-    }
-  }
+  const auto end = std::find(all.begin(), all.end(), "--");
+  const bool has_command = end != all.end();
+  std::vector<std::string> arguments(all.begin(), end);
+  std::vector<Setting> added;
 
   Options& options = parsed.options;
   try {
-    arguments = with_environment(std::move(arguments), line.app);
+    parsed.shows_settings = take_config(arguments, line.app);
+    add_settings(arguments, line.app, added);
     std::vector<std::string> reversed = with_empty_values(arguments);
     std::reverse(reversed.begin(), reversed.end());
     line.app.parse(std::move(reversed));
@@ -562,36 +532,37 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
         {line.run, Command::kRun},     {line.record, Command::kRecord},
         {line.trace, Command::kTrace}, {line.containers, Command::kContainers},
         {line.check, Command::kCheck}, {line.version, Command::kVersion}};
-    const Command command = commands.at(line.app.get_subcommands().front());
-    options = line.options_of[command];
-    options.command = command;
-    options.run_command = std::move(run_command);
-    choose_targets(options, arguments);
-    if (line.run->parsed() && options.run_command.empty()) {
+    const CLI::App* used = line.app.get_subcommands().front();
+    options = line.options_of[commands.at(used)];
+    options.command = commands.at(used);
+    options.run_command.assign(has_command ? end + 1 : end, all.end());
+    options.command_line = all;
+    check_targets(options);
+    if (line.run->parsed() && options.run_command.empty() && !parsed.shows_settings) {
       throw CLI::ParseError("no command to run: put it behind '--', as in: snoop run -- ls /", kExitUsage);
     }
     if (!line.run->parsed() && has_command) {
-      throw CLI::ParseError(fmt::format("unexpected '-- {}': only 'snoop run' takes a command",
-                                        printable(fmt::format("{}", fmt::join(options.run_command, " ")))),
-                            kExitUsage);
+      throw CLI::ParseError(
+          fmt::format("unexpected '-- {}': only 'snoop run' takes a command", fmt::join(options.run_command, " ")),
+          kExitUsage);
     }
+    options.settings = settings_of(*used, added);
   } catch (const CLI::ParseError& error) {
     parsed.exit_now = true;
     if (error.get_exit_code() == 0) {  // --help, --version
-      parsed.exit_code = line.app.exit(error, std::cout, std::cerr);
+      std::ostringstream out;
+      std::ostringstream nothing;
+      parsed.exit_code = line.app.exit(error, out, nothing);
+      parsed.output = out.str();
       return parsed;
     }
-    if (argc == 1) {
-      fmt::print(stderr, "{}\nsnoop: error: a subcommand is required\n", line.app.help());
-    } else {
-      print_mistake(line, arguments, error);
-    }
+    tell_mistake(line, arguments, added, error, parsed);
     parsed.exit_code = kExitUsage;
     return parsed;
   }
 
   if (options.report.empty()) {
-    options.report = options.command == Command::kRun ? "./snoop-report.json" : "/data/snoop-report.json";
+    options.report = options.command == Command::kRun ? kRunReport : kRecordReport;
   }
   // The link is never to be replaced by a report.
   if (options.report == "/dev/stdout") {
@@ -599,6 +570,17 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
   }
   // An empty prefix is how to say that nothing is excluded.
   std::erase(options.exclude, std::string());
+  return parsed;
+}
+
+ParsedArguments parse_arguments(int argc, const char* const* argv) {
+  ParsedArguments parsed = read_arguments({argv + 1, argv + argc});
+  fmt::print("{}", parsed.output);
+  if (argc == 1) {
+    fmt::print(stderr, "{}\nsnoop: error: a subcommand is required\n", CommandLine().app.help());
+  } else if (!parsed.mistake.empty()) {
+    fmt::print(stderr, "snoop: error: {}\nsnoop: error: hint: {}\n", parsed.mistake, parsed.hint);
+  }
   return parsed;
 }
 

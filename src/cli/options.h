@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "cli/settings.h"
 #include "probe/tier.h"
 
 namespace snoop {
@@ -93,20 +93,38 @@ struct Options {
   // containers
   bool list_json = false;
 
+  /// Give up what privileges a capture needs no more, once it has begun (record, trace).
+  bool sandbox = true;
+
   // Log.
   std::string log_level = "info";
   std::string log_format = "text";
+
+  /// Each option as it was given, and where.
+  std::vector<Setting> settings;
+  /// The command line, to read it all again.
+  std::vector<std::string> command_line;
 };
 
 /// What the arguments ask for: options, or text to print and an exit code
 /// (help, a mistake).
 struct ParsedArguments {
   Options options;
+  /// Not to be acted upon, but to be told (snoop config).
+  bool shows_settings = false;
   bool exit_now = false;
   int exit_code = kExitOk;
+  /// For stdout.
+  std::string output;
+  /// What is wrong, and what to do.
+  std::string mistake;
+  std::string hint;
 };
 
-/// Prints help and mistakes itself.
+/// With the environment and the configuration file as they are now.
+[[nodiscard]] ParsedArguments read_arguments(const std::vector<std::string>& all);
+
+/// The same of main(); prints help and mistakes.
 [[nodiscard]] ParsedArguments parse_arguments(int argc, const char* const* argv);
 
 }  // namespace snoop

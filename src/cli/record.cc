@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "cli/commands.h"
+#include "cli/reload.h"
 #include "cli/service.h"
 #include "cli/session.h"
 #include "cli/signals.h"
@@ -18,7 +20,9 @@ namespace {
 /// After a report that could not be written the next try comes sooner.
 constexpr std::chrono::milliseconds kRetry{5'000};
 
-Result<int> record(const Options& options) {
+/// The options change at SIGHUP.
+Result<int> record(Options options) {
+  std::optional<Launcher> launcher = prepare_naming(options);
   Result<EventLoop> loop = EventLoop::create();
   if (!loop) {
     return tl::unexpected(loop.error());
@@ -48,9 +52,13 @@ Result<int> record(const Options& options) {
   };
 
   // Before anything else: a signal during the start must not lose the report.
+  const ControllingTerminal terminal;
   Result<std::unique_ptr<Signals>> signals =
       Signals::watch(*loop, {SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&](const signalfd_siginfo& info) {
         if (info.ssi_signo == SIGUSR1) {
+          report_now();
+        } else if (info.ssi_signo == SIGHUP && !terminal.has_hung_up()) {
+          reload(options, session->recorder());
           report_now();
         } else {
           spdlog::info("SIG{}: stopping", ::sigabbrev_np(static_cast<int>(info.ssi_signo)));
@@ -80,11 +88,12 @@ Result<int> record(const Options& options) {
     session->go_on_from(std::move(**former));
     former->reset();
   }
-  session->start_naming(*loop);
+  session->start_naming(*loop, std::move(launcher));
   if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }
   session->add_baseline();
+  session->confine();
   spdlog::info("recording {} cgroup{} to {}, every {} s", session->recorder().containers().size(),
                session->recorder().containers().size() == 1 ? "" : "s",
                options.report == "-" ? "stdout" : options.report,

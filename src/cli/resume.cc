@@ -21,6 +21,9 @@ namespace snoop {
 
 namespace {
 
+/// A report about a million files of long names is no larger.
+constexpr off_t kMaxReportBytes = 1LL << 30;
+
 /// The first line of a file if it is an id: hexadecimal digits and dashes.
 std::string read_id(const char* path) {
   std::ifstream file(path);
@@ -75,9 +78,17 @@ std::string difference(const ReportHeader& former) {
 }
 
 Result<ReportContents> read_file(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd) {
-    return fail(errno, "it cannot be opened");
+    return errno == ELOOP ? fail(0, "it is a symbolic link") : fail(errno, "it cannot be opened");
+  }
+  // It may be another one by now than the one that was looked at.
+  struct stat info = {};
+  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return fail(0, "it is no file");
+  }
+  if (info.st_size > kMaxReportBytes) {
+    return fail(0, fmt::format("it is larger than {} MiB", kMaxReportBytes >> 20));
   }
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fdopen(fd.get(), "r"), &std::fclose);
   if (!stream) {

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "cli/privileges.h"
+#include "cli/sandbox.h"
 #include "output/atomic_file.h"
 #include "pipeline/path.h"
 #include "version.h"
@@ -69,6 +71,9 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
   not_seen_.emplace_back("x32 system calls");
   if (options.command != Command::kTrace) {
     not_seen_.emplace_back("symbolic links that were gone, out of reach, or changed before snoop could look at them");
+    if (!has_capability(CAP_DAC_READ_SEARCH)) {
+      not_seen_.emplace_back("links and origins below directories that only their owner may search");
+    }
   }
 }
 
@@ -364,6 +369,15 @@ void Session::end_gone_targets() {
   }
 }
 
+void Session::confine() {
+  for (const Capability& capability : useful_capabilities()) {
+    if (!has_capability(capability.value)) {
+      spdlog::info("without {} {}", capability.name, capability.cost);
+    }
+  }
+  enter_sandbox(options_, probe_);
+}
+
 void Session::finish() {
   probe_.detach();
   probe_.flush_requests();
@@ -413,7 +427,7 @@ ReportHeader Session::header(bool final) {
   header.final = final;
   header.undecodable = undecodable_;
   header.skipped_runs = probe_.skipped_runs();
-  header.targets_over_limit = probe_.global_stats().targets_over_limit;
+  header.targets_over_limit = probe_.global_stats().targets_over_limit + targets_.over_limit();
   if (former_) {
     add_former(former_->header, header);
   }
@@ -494,8 +508,8 @@ std::string Session::metrics() {
   figures.interval = options_.command == Command::kRecord ? options_.interval : std::chrono::milliseconds(0);
   figures.undecodable = undecodable_ + (former_ ? former_->header.undecodable : 0);
   figures.skipped_runs = probe_.skipped_runs() + (former_ ? former_->header.skipped_runs : 0);
-  figures.targets_over_limit =
-      probe_.global_stats().targets_over_limit + (former_ ? former_->header.targets_over_limit : 0);
+  figures.targets_over_limit = probe_.global_stats().targets_over_limit + targets_.over_limit() +
+                               (former_ ? former_->header.targets_over_limit : 0);
   figures.ring_size_bytes = options_.ring_size_bytes;
   figures.ring_most_bytes = most_round_bytes_;
   figures.cgroups = probe_.traced_cgroups();

@@ -51,11 +51,14 @@ class Session {
   /// What an earlier run saw becomes part of the report. Before any target.
   void go_on_from(ReportContents former);
   /// Has runtimes asked who the containers are. Before any target.
-  void start_naming(EventLoop& loop) { naming_.start(loop); }
+  void start_naming(EventLoop& loop, std::optional<Launcher> launcher) { naming_.start(loop, std::move(launcher)); }
   [[nodiscard]] Targets& targets() { return targets_; }
   /// Takes in what the targets have open and mapped already. Where that is not
   /// possible the report says so.
   void add_baseline();
+
+  /// Gives up what privileges the capture needs no more, if that is wanted.
+  void confine();
 
   /// Stops the kernel side and takes in what it has sent.
   void finish();

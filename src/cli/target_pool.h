@@ -24,6 +24,11 @@ class TargetPool {
   /// One that never counts, if the target has ended.
   [[nodiscard]] uint32_t slot_of(uint32_t target) const;
 
+  [[nodiscard]] bool is_empty() const { return free_slots_.empty(); }
+  /// A cgroup found no target, or no room among the watched ones: the report says so.
+  void count_over_limit() { over_limit_++; }
+  [[nodiscard]] uint64_t over_limit() const { return over_limit_; }
+
   /// From now on as many as there can be wait for cgroups that the kernel side adopts.
   [[nodiscard]] Result<void> begin_adopting();
   /// Again as many, once some were taken.
@@ -37,6 +42,7 @@ class TargetPool {
   std::deque<uint32_t> free_slots_;
   std::map<uint32_t, uint32_t> slot_of_target_;
   uint32_t last_target_ = 0;
+  uint64_t over_limit_ = 0;
   bool adopts_ = false;
 };
 

@@ -28,9 +28,19 @@ Targets::Targets(const Options& options, const CgroupTree& tree, Probe& probe, R
       handlers_(std::move(handlers)),
       pool_(probe) {}
 
+/// Tells the kernel side; false: it knows already, or there is no room, which is counted.
+Result<bool> Targets::enter(const Cgroup& cgroup, const snoop_target& target, bool replace) {
+  const Result<bool> added = probe_.add_cgroup(cgroup.id, target, replace);
+  if (!added && added.error().code == E2BIG) {
+    pool_.count_over_limit();
+    return false;
+  }
+  return added;
+}
+
 Result<void> Targets::add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace) {
   // The parent first: what is made below it from now on inherits in the kernel.
-  if (const Result<bool> added = probe_.add_cgroup(cgroup.id, target, replace); !added) {
+  if (const Result<bool> added = enter(cgroup, target, replace); !added) {
     return tl::unexpected(added.error());
   }
   snoop_target below = target;
@@ -102,7 +112,7 @@ Result<void> Targets::add_all() {
   if (Result<void> adopting = pool_.begin_adopting(); !adopting) {
     return adopting;
   }
-  return adopt_below(*root, *own);
+  return adopt_below(*root, *own, {});
 }
 
 Result<void> Targets::add_containers() {
@@ -120,33 +130,36 @@ Result<void> Targets::add_containers() {
 }
 
 /// Makes a target of this cgroup and of each below. An empty one too: a process
-/// may be moved into it later. What never used anything is left out of reports.
-Result<void> Targets::adopt_below(const Cgroup& cgroup, const Cgroup& own) {
+/// may be moved into it later. What never used anything is left out of reports. Where
+/// there are no more, it is in the list of the one above, as on the kernel side.
+Result<void> Targets::adopt_below(const Cgroup& cgroup, const Cgroup& own, const snoop_target& above) {
   if (cgroup.id == own.id && cgroup.path != "/") {
     return {};
   }
   snoop_target target = {};
+  bool is_new = false;
   if (cgroup.id != own.id) {
     const Result<snoop_target> next = pool_.next();
-    if (!next) {
-      return tl::unexpected(next.error());
+    is_new = next.has_value();
+    target = next.value_or(above);
+    target.flags = is_new ? SNOOP_TARGET_TOP : 0;
+    if (!is_new) {
+      pool_.count_over_limit();
     }
-    target = *next;
-    target.flags = SNOOP_TARGET_TOP;
   }
   target.flags |= SNOOP_TARGET_ADOPT | SNOOP_TARGET_ADOPT_DEEP;
   // Not replaced: the kernel side may have adopted it a moment ago.
-  const Result<bool> added = probe_.add_cgroup(cgroup.id, target, false);
+  const Result<bool> added = enter(cgroup, target, false);
   if (!added) {
     return tl::unexpected(added.error());
   }
-  if (target.id != 0 && !*added) {
+  if (is_new && !*added) {
     pool_.give_back(target);
-  } else if (target.id != 0) {
+  } else if (is_new) {
     add_container(name_of(cgroup.path), cgroup, target).only_if_used = true;
   }
   for (const Cgroup& child : tree_.children(cgroup)) {
-    if (Result<void> adopted = adopt_below(child, own); !adopted) {
+    if (Result<void> adopted = adopt_below(child, own, target); !adopted) {
       return adopted;
     }
   }
@@ -180,7 +193,9 @@ Result<void> Targets::add_siblings() {
     if (sibling.id == own->id) {
       continue;
     }
-    if (Result<void> added = add(sibling); !added) {
+    if (pool_.is_empty()) {
+      pool_.count_over_limit();
+    } else if (Result<void> added = add(sibling); !added) {
       return added;
     }
   }

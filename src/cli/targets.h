@@ -63,13 +63,16 @@ class Targets {
   void on_round(bool all);
   /// Left out of the reports, because nobody has said whether they are asked for.
   [[nodiscard]] uint64_t undecided() const;
+  /// Cgroups that were there, and that there was no target or no room for.
+  [[nodiscard]] uint64_t over_limit() const { return pool_.over_limit(); }
 
  private:
   [[nodiscard]] Result<void> add_subtree(const Cgroup& cgroup, const snoop_target& target, bool replace);
   [[nodiscard]] Result<void> add_all();
   [[nodiscard]] Result<void> add_containers();
   [[nodiscard]] Result<void> add_siblings();
-  [[nodiscard]] Result<void> adopt_below(const Cgroup& cgroup, const Cgroup& own);
+  [[nodiscard]] Result<void> adopt_below(const Cgroup& cgroup, const Cgroup& own, const snoop_target& above);
+  [[nodiscard]] Result<bool> enter(const Cgroup& cgroup, const snoop_target& target, bool replace);
   void forget_if_gone(const Cgroup& cgroup);
   Container& add_container(std::string name, const Cgroup& cgroup, const snoop_target& target);
   [[nodiscard]] Container* ended_before(const std::string& path);

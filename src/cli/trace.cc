@@ -30,6 +30,7 @@ void on_stop(int) {
 }
 
 Result<int> trace(const Options& options) {
+  std::optional<Launcher> launcher = prepare_naming(options);
   Result<EventLoop> loop = EventLoop::create();
   if (!loop) {
     return tl::unexpected(loop.error());
@@ -110,10 +111,11 @@ Result<int> trace(const Options& options) {
     return tl::unexpected(started.error());
   }
   session = std::move(*started);
-  session->start_naming(*loop);
+  session->start_naming(*loop, std::move(launcher));
   if (Result<void> added = session->targets().add_configured(); !added) {
     return tl::unexpected(added.error());
   }
+  session->confine();
   const size_t count = session->recorder().containers().size();
   spdlog::info("tracing {} cgroup{}; ^C ends it", count, count == 1 ? "" : "s");
   if (Result<void> ran = loop->run(); !ran) {

@@ -126,12 +126,14 @@ bool is_guid(std::string_view text, char dash) {
 
 int hex_value(char c) { return is_digit(c) ? c - '0' : c - 'a' + 10; }
 
-/// Takes systemd's \xNN back.
+/// Takes systemd's \xNN back. What no name has, such as a slash, is left as it stands: that is none of systemd's.
 std::string unescaped(std::string_view text) {
   std::string name;
   while (!text.empty()) {
-    if (text.size() >= 4 && text.substr(0, 2) == R"(\x)" && is_hex(text.substr(2, 2))) {
-      name += static_cast<char>((hex_value(text[2]) << 4) | hex_value(text[3]));
+    const bool is_escaped = text.size() >= 4 && text.substr(0, 2) == R"(\x)" && is_hex(text.substr(2, 2));
+    const auto byte = static_cast<unsigned char>(is_escaped ? (hex_value(text[2]) << 4) | hex_value(text[3]) : 0);
+    if (byte > ' ' && byte != '/' && byte != 0x7F) {
+      name += static_cast<char>(byte);
       text.remove_prefix(4);
     } else {
       name += text.front();

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "container/metadata_client.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,61 +39,6 @@ constexpr size_t kMaxSources = 64;
 constexpr int kMostWaits = 200;
 constexpr const char* kName = "snoop-metadata";
 
-/// What it may need of the environment: where to find runtimes and the API server.
-constexpr std::array kPassedOn = {
-    "CONTAINER_HOST", "CONTAINER_RUNTIME_ENDPOINT", "CONTAINERD_ADDRESS",      "DOCKER_HOST",
-    "HOSTNAME",       "KUBERNETES_SERVICE_HOST",    "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS",
-    "XDG_RUNTIME_DIR"};
-
-std::vector<std::string> child_environment() {
-  std::vector<std::string> environment = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8"};
-  for (const char* name : kPassedOn) {
-    if (const char* value = std::getenv(name)) {
-      environment.push_back(fmt::format("{}={}", name, value));
-    }
-  }
-  for (char** variable = ::environ; *variable != nullptr; variable++) {
-    if (std::string_view(*variable).starts_with("SNOOP_METADATA_")) {
-      environment.emplace_back(*variable);
-    }
-  }
-  return environment;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  result.reserve(texts.size() + 1);
-  for (std::string& text : texts) {
-    result.push_back(text.data());
-  }
-  result.push_back(nullptr);
-  return result;
-}
-
-/// In the child, between fork and exec: only async-signal-safe calls.
-[[noreturn]] void become(const char* program, char** arguments, char** environment, int socket, bool keeps_stderr,
-                         pid_t parent) {
-  sigset_t none = {};
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  struct sigaction usual = {};
-  usual.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; number++) {
-    ::sigaction(number, &usual, nullptr);
-  }
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // snoop may have died before that.
-  if (::getppid() == parent && ::dup2(socket, STDIN_FILENO) >= 0 && ::dup2(socket, STDOUT_FILENO) >= 0) {
-    const int nowhere = keeps_stderr ? -1 : ::open("/dev/null", O_WRONLY);
-    if (nowhere >= 0) {
-      ::dup2(nowhere, STDERR_FILENO);
-    }
-    ::close_range(STDERR_FILENO + 1, ~0U, 0);
-    ::execve(program, arguments, environment);
-  }
-  ::_exit(127);
-}
-
 std::string ending(int status) {
   if (WIFSIGNALED(status)) {
     return fmt::format("it was ended by SIG{}", ::sigabbrev_np(WTERMSIG(status)));
@@ -120,23 +63,22 @@ std::string find_metadata_program() {
   return {};
 }
 
-MetadataClient::MetadataClient(EventLoop& loop, Program program, Handlers handlers, Timer timer)
+MetadataClient::MetadataClient(EventLoop& loop, Launcher launcher, bool once, Handlers handlers, Timer timer)
     : loop_(loop),
-      program_(std::move(program)),
+      launcher_(std::move(launcher)),
+      once_(once),
       handlers_(std::move(handlers)),
       timer_(std::move(timer)),
       delay_(kFirstDelay) {}
 
-Result<std::unique_ptr<MetadataClient>> MetadataClient::start(EventLoop& loop, Program program, Handlers handlers) {
-  if (::access(program.path.c_str(), X_OK) != 0) {
-    return fail(errno, program.path);
-  }
+Result<std::unique_ptr<MetadataClient>> MetadataClient::start(EventLoop& loop, Launcher launcher, Handlers handlers,
+                                                              bool once) {
   Result<Timer> timer = Timer::create();
   if (!timer) {
     return tl::unexpected(timer.error());
   }
   std::unique_ptr<MetadataClient> client(
-      new MetadataClient(loop, std::move(program), std::move(handlers), std::move(*timer)));
+      new MetadataClient(loop, std::move(launcher), once, std::move(handlers), std::move(*timer)));
   MetadataClient* self = client.get();
   if (Result<void> watched = loop.watch(self->timer_.fd(), [self] { self->on_timer(); }); !watched) {
     return tl::unexpected(watched.error());
@@ -168,7 +110,7 @@ std::optional<int> MetadataClient::kill() {
   if (::waitpid(pid, &status, WNOHANG) == pid) {
     return status;
   }
-  ::kill(pid, SIGKILL);
+  launcher_.kill(pid);
   // It may be in a call that cannot be interrupted: not waited for.
   dying_.push_back(pid);
   return std::nullopt;
@@ -185,33 +127,17 @@ Result<void> MetadataClient::spawn() {
   }
   UniqueFd ours(ends[0]);
   const UniqueFd theirs(ends[1]);
-  std::vector<std::string> arguments = {program_.path};
-  arguments.insert(arguments.end(), program_.arguments.begin(), program_.arguments.end());
-  if (program_.once) {
-    arguments.emplace_back("--list");
-  }
-  std::vector<std::string> environment = child_environment();
-  const std::vector<char*> argument_pointers = pointers(arguments);
-  const std::vector<char*> environment_pointers = pointers(environment);
-  const bool keeps_stderr = spdlog::should_log(spdlog::level::debug);
-  const pid_t self = ::getpid();
-
   if (handlers_.while_forking) {
     handlers_.while_forking(true);
   }
-  const pid_t child = ::fork();
-  if (child == 0) {
-    become(program_.path.c_str(), const_cast<char**>(argument_pointers.data()),
-           const_cast<char**>(environment_pointers.data()), theirs.get(), keeps_stderr, self);
-  }
-  const int error = errno;
+  const Result<pid_t> child = launcher_.launch(theirs.get(), spdlog::should_log(spdlog::level::debug));
   if (handlers_.while_forking) {
     handlers_.while_forking(false);
   }
-  if (child < 0) {
-    return fail(error, "fork");
+  if (!child) {
+    return tl::unexpected(child.error());
   }
-  pid_ = child;
+  pid_ = *child;
   socket_ = std::move(ours);
   started_at_ = steady_clock::now();
   down_.clear();
@@ -355,7 +281,7 @@ void MetadataClient::end(const std::string& why) {
   loop_.unwatch(socket_.get());
   timer_.stop();
   const std::optional<int> status = kill();
-  if (program_.once) {
+  if (once_) {
     if (handlers_.on_ended) {
       handlers_.on_ended();
     }
@@ -373,7 +299,7 @@ void MetadataClient::end(const std::string& why) {
 std::vector<MetadataSource> MetadataClient::sources() const {
   std::vector<MetadataSource> sources = sources_;
   if (!down_.empty()) {
-    sources.push_back({.name = kName, .endpoint = program_.path, .state = "failed", .error = down_});
+    sources.push_back({.name = kName, .endpoint = launcher_.program().path, .state = "failed", .error = down_});
   }
   return sources;
 }

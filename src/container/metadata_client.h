@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "container/identity.h"
+#include "container/launcher.h"
 
 namespace snoop {
 
@@ -38,15 +39,9 @@ class MetadataClient {
     std::function<void(bool)> while_forking;
   };
 
-  struct Program {
-    std::string path;
-    std::vector<std::string> arguments;
-    /// It lists what there is and ends; not started again.
-    bool once = false;
-  };
-
-  [[nodiscard]] static Result<std::unique_ptr<MetadataClient>> start(EventLoop& loop, Program program,
-                                                                     Handlers handlers);
+  /// `once`: it was told to list what there is and to end, and is not started again.
+  [[nodiscard]] static Result<std::unique_ptr<MetadataClient>> start(EventLoop& loop, Launcher launcher,
+                                                                     Handlers handlers, bool once = false);
   ~MetadataClient();
   MetadataClient(const MetadataClient&) = delete;
   MetadataClient& operator=(const MetadataClient&) = delete;
@@ -59,7 +54,7 @@ class MetadataClient {
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  MetadataClient(EventLoop& loop, Program program, Handlers handlers, Timer timer);
+  MetadataClient(EventLoop& loop, Launcher launcher, bool once, Handlers handlers, Timer timer);
 
   [[nodiscard]] Result<void> spawn();
   void spawn_or_retry();
@@ -74,7 +69,8 @@ class MetadataClient {
   void reap();
 
   EventLoop& loop_;
-  Program program_;
+  Launcher launcher_;
+  bool once_;
   Handlers handlers_;
   /// Until the next start while it does not run, or until the next try to write.
   Timer timer_;

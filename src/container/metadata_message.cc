@@ -208,6 +208,11 @@ std::string metadata_question(std::string_view cgroup_path, std::string_view id,
     json.Key(key.c_str());
     const std::string shown = to_utf8(text);
     json.String(shown.data(), static_cast<rapidjson::SizeType>(shown.size()));
+    // As bytes stand in reports.
+    if (shown != text) {
+      json.Key((key + "_base64").c_str());
+      json.String(to_base64(text).c_str());
+    }
   };
   json.StartObject();
   json.Key("ask");

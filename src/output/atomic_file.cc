@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "base/unique_fd.h"
@@ -79,6 +81,17 @@ Result<Place> place_of(const std::string& path) {
   return place;
 }
 
+/// A new one, or none.
+UniqueFd make_file(int dir, const std::string& name) {
+  return UniqueFd(::openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+}
+
+std::string random_digits() {
+  uint64_t number = 0;
+  [[maybe_unused]] const ssize_t got = ::getrandom(&number, sizeof(number), 0);
+  return fmt::format("{:016x}", number);
+}
+
 }  // namespace
 
 Result<void> can_write(const std::string& path) {
@@ -98,9 +111,14 @@ Result<void> write_atomically(const std::string& path, const std::function<void(
     return tl::unexpected(place.error());
   }
   const int dir = place->dir.get();
-  const std::string temporary = "." + place->name + ".tmp";
+  std::string temporary = "." + place->name + ".tmp";
   ::unlinkat(dir, temporary.c_str(), 0);
-  UniqueFd fd(::openat(dir, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  UniqueFd fd = make_file(dir, temporary);
+  if (!fd && errno == EEXIST) {
+    // Somebody else who may write here has put something there that cannot be taken away.
+    temporary += "-" + random_digits();
+    fd = make_file(dir, temporary);
+  }
   if (!fd) {
     return place->failed(errno);
   }

@@ -14,8 +14,8 @@ namespace snoop {
 /// after a crash. On an error the old one stays, and no temporary file.
 ///
 /// The temporary file stands beside it, as ".NAME.tmp": one process writes to a
-/// path at a time. A symbolic link at `path` is replaced, not followed; what is no
-/// file (a device, a FIFO) is left alone, and so is a link to it.
+/// path at a time. It is a new one whatever was there: a link there is not followed. A symbolic link at `path` is
+/// replaced, not followed; what is no file (a device, a FIFO) is left alone, and so is a link to it.
 [[nodiscard]] Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write);
 
 /// Whether a file could be put at `path` now, as far as that can be told without

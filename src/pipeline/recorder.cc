@@ -253,6 +253,13 @@ void Recorder::remove(uint32_t target) {
   containers_.pop_back();
 }
 
+void Recorder::set_options(RecorderOptions options) {
+  options_ = std::move(options);
+  for (Container& container : containers_) {
+    container.files.set_max_files(options_.max_files);
+  }
+}
+
 std::optional<uint32_t> Recorder::add(const Access& access) {
   Container* container = find(access.target);
   if (container == nullptr) {

@@ -137,6 +137,9 @@ class Recorder {
 
   [[nodiscard]] std::vector<Container>& containers() { return containers_; }
 
+  /// For what comes from now on; what is there stays.
+  void set_options(RecorderOptions options);
+
  private:
   RecorderOptions options_;
   std::vector<Container> containers_;

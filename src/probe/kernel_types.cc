@@ -154,7 +154,8 @@ std::string_view KernelTypes::name_at(uint32_t offset) const {
 
 bool KernelTypes::has(std::string_view name) const {
   const std::string whole = fmt::format("{0}{1}{0}", '\0', name);
-  return ::memmem(names_.data(), names_.size(), whole.data(), whole.size()) != nullptr;
+  // Without the file there are none.
+  return !names_.empty() && ::memmem(names_.data(), names_.size(), whole.data(), whole.size()) != nullptr;
 }
 
 bool KernelTypes::has_tracepoint(std::string_view name) const { return has(fmt::format("btf_trace_{}", name)); }

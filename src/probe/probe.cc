@@ -52,12 +52,17 @@ int on_libbpf_message(enum libbpf_print_level level, const char* format, va_list
   }
   if (level == LIBBPF_WARN) {
     last_libbpf_warning() = text.substr(0, text.find('\n'));
-    spdlog::debug("{}", text);
-  } else {
-    spdlog::trace("{}", text);
+  }
+  const spdlog::level::level_enum severity = level == LIBBPF_WARN ? spdlog::level::debug : spdlog::level::trace;
+  for (std::string_view rest = text; spdlog::should_log(severity) && !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    spdlog::log(severity, "{}", line);
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
   }
   return 0;
 }
+
+constexpr const char* kTypesFile = "/sys/kernel/btf/vmlinux";
 
 std::string hint_for(int code) {
   if (code == EPERM || code == EACCES) {
@@ -307,6 +312,11 @@ Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<Kernel
 
   last_libbpf_warning().clear();
   if (const int error = snoop_bpf__load(&skeleton); error != 0) {
+    // libbpf has other places to look at; what it says of them does not help.
+    if (::access(kTypesFile, R_OK) != 0) {
+      return fail(errno, fmt::format("the kernel's types (BTF) are not to be had: {}", kTypesFile),
+                  "needs a kernel with CONFIG_DEBUG_INFO_BTF=y; a container needs /sys/kernel/btf of the host");
+    }
     std::string what = "the kernel does not take the BPF programs";
     if (!last_libbpf_warning().empty()) {
       what += " (" + last_libbpf_warning() + ")";
@@ -558,6 +568,22 @@ void Probe::flush_requests() {
 }
 
 void Probe::expect_own_child(bool expected) { skeleton_->bss->own_child_expected = expected ? 1 : 0; }
+
+bool Probe::can_be_used() const {
+  const uint64_t no_cgroup = 0;
+  snoop_target target = {};
+  const bool can_look =
+      bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cgroups), &no_cgroup, &target) == 0 || errno == ENOENT;
+  if (!can_look || !run_once(skeleton_->progs.identify, {static_cast<uint64_t>(-1)})) {
+    return false;
+  }
+  if (!has_iterators_) {
+    return true;
+  }
+  const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(
+      bpf_program__attach_iter(skeleton_->progs.baseline_cwds, nullptr), &bpf_link__destroy);
+  return link && UniqueFd(bpf_iter_create(bpf_link__fd(link.get())));
+}
 
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }
 

@@ -98,6 +98,9 @@ class Probe {
   /// as many as there can be are set aside already.
   [[nodiscard]] Result<bool> add_free_target(const snoop_target& target);
 
+  /// Whether this process may, as it is now, use what was loaded.
+  [[nodiscard]] bool can_be_used() const;
+
   /// File descriptor to poll, edge-triggered: readable after a wake-up.
   [[nodiscard]] int ring_fd() const;
   /// Hands over what the ring buffer holds (Ring::drain).

@@ -4,13 +4,16 @@
 
 import json
 import os
+import pathlib
 import re
 import shutil
+import tempfile
+import tomllib
 import unittest
 
 import harness
 
-COMMANDS = ("run", "record", "trace", "check", "version")
+COMMANDS = ("run", "record", "trace", "check", "config", "version")
 
 
 class Texts(unittest.TestCase):
@@ -28,7 +31,7 @@ class Texts(unittest.TestCase):
         report = {"--report", "--max-files", "--image", "--image-digest", "--pod-name", "--namespace", "--label",
                   "--container-name"}
         log = {"--log-level", "--log-format"}
-        expected = {"run": capture | report | log | {"--grace"}, "record": target | capture | report | log | {"--interval"},
+        expected = {"run": capture | report | log | {"--grace"}, "record": target | capture | report | log | {"--no-sandbox", "--interval"},
                     "trace": target | capture | log | {"--format", "--unique"}, "check": log}
         for command, options in expected.items():
             text = harness.snoop(command, "--help").stdout.decode()
@@ -84,8 +87,66 @@ class Texts(unittest.TestCase):
             with self.subTest(name=name):
                 result = harness.snoop("record", "--cgroup", "x", env=harness.environment(**{name: value}))
                 self.assertEqual((result.returncode, result.stdout), (2, b""), result.stderr)
-                self.assertTrue(value.encode() in result.stderr or name.encode() in result.stderr or
-                                b"--max-files" in result.stderr, result.stderr)
+                self.assertIn(name, result.stderr.decode())
+
+
+class Config(unittest.TestCase):
+    """snoop config"""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.file = pathlib.Path(directory.name, "snoop.toml")
+
+    def config(self, *arguments, **variables):
+        env = harness.environment(**variables)
+        del env["SNOOP_NO_BASELINE"]
+        result = harness.snoop("config", *arguments, env=env)
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        return result.stdout.decode()
+
+    def line(self, text, name):
+        return re.search(rf"(?m)^{name} = (.*?) +# (.*)$", text).groups()
+
+    def test_where_each_comes_from(self):
+        self.file.write_text('[record]\ninterval = "7s"\nlabel = ["a=1", "b=2"]\nmax-files = 5\nexclude = []\n')
+        text = self.config("record", "--config", self.file, "--max-files", "6", SNOOP_POD_NAME="pod", SNOOP_MAX_FILES="7")
+        self.assertEqual(self.line(text, "interval"), ('"7s"', f"file {self.file}, line 2"))
+        self.assertEqual(self.line(text, "label"), ('["a=1", "b=2"]', f"file {self.file}, line 3"))
+        self.assertEqual(self.line(text, "max-files"), ("6", "flag"))
+        self.assertEqual(self.line(text, "pod-name"), ('"pod"', "environment SNOOP_POD_NAME"))
+        self.assertEqual(self.line(text, "ring-size"), ('"16M"', "default"))
+        self.assertEqual(self.line(text, "exclude"), ('[""]', f"file {self.file}, line 5"))
+        self.assertEqual(self.line(text, "# image"), ('""', "not set"))
+
+    def test_can_be_used_as_a_file(self):
+        arguments = ["--all", "--exclude", "/a b/", "--exclude", '/"\\#\t/', "--image", "é", "--interval", "5m", "--fresh"]
+        text = self.config("record", *arguments)
+        self.file.write_text(text)
+        again = self.config("record", SNOOP_CONFIG=str(self.file))
+
+        def values(of):
+            return [line.partition("  #")[0].rstrip() for line in of.splitlines()]
+
+        self.assertEqual(values(again), values(text))
+        loaded = tomllib.loads(text)["record"]
+        self.assertEqual((loaded["all"], loaded["exclude"], loaded["image"], loaded["max-files"]),
+                         (True, ["/a b/", '/"\\#\t/'], "é", 1000000))
+
+    def test_of_each_command(self):
+        for command in ("run", "record", "trace"):
+            self.assertEqual(list(tomllib.loads(self.config(command))), [command])
+        self.assertEqual(self.config(), self.config("record"))
+        self.assertEqual(self.line(self.config("--interval", "9s"), "interval"), ('"9s"', "flag"))
+        self.assertIn('grace = "5s"', self.config("run", "--", "ls"))
+
+    def test_wrong(self):
+        for arguments, said in ((["check"], "not of 'check'"), (["record", "--interval", "soon"], "no duration"),
+                                (["trace", "--interval", "5s"], "--interval"), (["stray"], "stray")):
+            with self.subTest(arguments=arguments):
+                result = harness.snoop("config", *arguments)
+                self.assertEqual((result.returncode, result.stdout), (2, b""))
+                self.assertIn(said, result.stderr.decode())
 
 
 class Check(harness.Case):

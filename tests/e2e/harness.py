@@ -147,6 +147,13 @@ class Cgroup:
         remove_cgroup(self.directory)
 
 
+def in_a_cgroup_namespace():
+    """What stands in front of a command that shall see only the cgroups below that of its process, itself in /self."""
+    script = f'mount -t tmpfs none {CGROUP2} && mount -t cgroup2 none {CGROUP2} && ' \
+             f'mkdir -p {CGROUP2}/self && echo 0 >{CGROUP2}/self/cgroup.procs && exec "$0" "$@"'
+    return ["unshare", "--cgroup", "--mount", "sh", "-c", script]
+
+
 _WORKER = r"""
 import os, sys
 for line in sys.stdin.buffer:

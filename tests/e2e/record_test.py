@@ -428,13 +428,6 @@ class Targets(harness.Case):
         self.assertIn(b"no siblings", result.stderr)
         self.assertIn(b"--cgroup", result.stderr)
 
-    def all_in_a_namespace(self, top):
-        """Arguments that run snoop where only the cgroups below `top` can be seen, itself in top/self."""
-        mount = harness.CGROUP2
-        script = f'mount -t tmpfs none {mount} && mount -t cgroup2 none {mount} && ' \
-                 f'mkdir -p {mount}/self && echo 0 >{mount}/self/cgroup.procs && exec "$0" "$@"'
-        return ["unshare", "--cgroup", "--mount", "sh", "-c", script]
-
     def test_all_cgroups_of_a_namespace(self):
         top = self.cgroup("machine")
         cgroups = [self.cgroup("a", top), self.cgroup("b", top)]
@@ -443,7 +436,7 @@ class Targets(harness.Case):
         workers = [self.worker(cgroup) for cgroup in (*cgroups, nested)]
         outside = self.worker(self.cgroup("outside"))
         lists = [self.make_files(5, prefix=f"list-{number}") for number in range(5)]
-        prefix = self.all_in_a_namespace(top)
+        prefix = harness.in_a_cgroup_namespace()
         probe = top.popen([*prefix, "cat", "/proc/self/cgroup"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         output, errors = probe.communicate(timeout=harness.DEADLINE)
         if probe.returncode != 0 or b"0::/self\n" not in output:

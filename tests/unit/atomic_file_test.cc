@@ -151,6 +151,25 @@ TEST(AtomicFile, DoesNotWriteThroughALinkInItsWay) {
   EXPECT_EQ(read_file(dir / "report.json"), "new");
 }
 
+TEST(AtomicFile, WritesWhateverStandsInItsWay) {
+  const TempDir dir;
+  fs::create_directories(dir / ".report.json.tmp/full");
+  ASSERT_TRUE(write_atomically(dir / "report.json", text("new")));
+  EXPECT_EQ(read_file(dir / "report.json"), "new");
+  EXPECT_THAT(names_in(dir.path()), ElementsAre(".report.json.tmp", "report.json"));
+}
+
+TEST(AtomicFile, LeavesAHardLinkToTheReportAlone) {
+  const TempDir dir;
+  write_file(dir / "victim", "untouched");
+  fs::create_hard_link(dir / "victim", dir / "report.json");
+  fs::create_hard_link(dir / "victim", dir / ".report.json.tmp");
+  ASSERT_TRUE(write_atomically(dir / "report.json", text("new")));
+  EXPECT_EQ(read_file(dir / "victim"), "untouched");
+  EXPECT_EQ(read_file(dir / "report.json"), "new");
+  EXPECT_EQ(fs::hard_link_count(dir / "victim"), 1U);
+}
+
 TEST(AtomicFile, SaysThatTheDirectoryIsMissing) {
   const TempDir dir;
   expect_failure(dir / "missing/report.json", ENOENT);

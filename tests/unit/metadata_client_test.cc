@@ -38,8 +38,14 @@ class MetadataClientTest : public testing::Test {
     const std::string path = dir_ / "snoop-metadata";
     write_file(path, "#!/bin/sh\n" + script);
     ASSERT_EQ(::chmod(path.c_str(), 0755), 0);
+    std::vector<std::string> arguments = {"--option", "value"};
+    if (once) {
+      arguments.emplace_back("--list");
+    }
+    Result<Launcher> launcher = Launcher::start({path, arguments});
+    ASSERT_TRUE(launcher) << launcher.error().message();
     Result<std::unique_ptr<MetadataClient>> client =
-        MetadataClient::start(loop_, {.path = path, .arguments = {"--option", "value"}, .once = once},
+        MetadataClient::start(loop_, std::move(*launcher),
                               {.on_started = [this] { starts_++; },
                                .on_container =
                                    [this](const KnownContainer& known) {
@@ -56,7 +62,8 @@ class MetadataClientTest : public testing::Test {
                                      told_.emplace_back("ended");
                                      loop_.stop();
                                    },
-                               .while_forking = [this](bool forking) { forks_.push_back(forking); }});
+                               .while_forking = [this](bool forking) { forks_.push_back(forking); }},
+                              once);
     ASSERT_TRUE(client) << client.error().message();
     client_ = std::move(*client);
   }
@@ -226,10 +233,9 @@ TEST_F(MetadataClientTest, EndsWithTheClient) {
 }
 
 TEST_F(MetadataClientTest, MayBeMissing) {
-  const Result<std::unique_ptr<MetadataClient>> client =
-      MetadataClient::start(loop_, {.path = dir_ / "none", .arguments = {}}, {});
-  ASSERT_FALSE(client);
-  EXPECT_EQ(client.error().code, ENOENT);
+  const Result<Launcher> launcher = Launcher::start({.path = dir_ / "none", .arguments = {}});
+  ASSERT_FALSE(launcher);
+  EXPECT_EQ(launcher.error().code, ENOENT);
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ TEST(MetadataMessage, Asks) {
   EXPECT_EQ(metadata_question("/a \"b\"", "0a", 7),
             "{\"ask\":{\"cgroup\":\"/a \\\"b\\\"\",\"id\":\"0a\",\"pid\":7}}\n");
   EXPECT_EQ(metadata_question("/a\n\xff", "", 0),
-            "{\"ask\":{\"cgroup\":\"/a\\n\xef\xbf\xbd\",\"id\":\"\",\"pid\":0}}\n");
+            "{\"ask\":{\"cgroup\":\"/a\\n\xef\xbf\xbd\",\"cgroup_base64\":\"L2EK/w==\",\"id\":\"\",\"pid\":0}}\n");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <initializer_list>
 #include <utility>
@@ -21,6 +22,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::Pair;
+using testing::StartsWith;
 
 struct Parsed {
   ParsedArguments result;
@@ -590,6 +592,100 @@ TEST_F(OptionsTest, MistakesInTheConfigurationFileAreUsageErrors) {
   }
   expect_usage_error({"--config", dir / "missing.toml", "record"}, "missing.toml");
   expect_usage_error({"--config", dir.path(), "record"});
+}
+
+TEST_F(OptionsTest, WrongValuesNameOptionPlaceAndWhatIsAllowed) {
+  struct Row {
+    const char* command;
+    const char* option;
+    const char* variable;
+    const char* value;
+    const char* allowed;
+  };
+  for (const Row& row : {
+           Row{"record", "interval", "SNOOP_INTERVAL", "soon", "give a number and ms, s, m or h"},
+           Row{"record", "interval", "SNOOP_INTERVAL", "1ms", "must be 100ms or more"},
+           Row{"run", "grace", "SNOOP_GRACE", "x", "give a number and ms, s, m or h"},
+           Row{"record", "max-files", "SNOOP_MAX_FILES", "0", "from 1 to 100000000"},
+           Row{"record", "max-files", "SNOOP_MAX_FILES", "many", "from 1 to 100000000"},
+           Row{"record", "ring-size", "SNOOP_RING_SIZE", "big", "give bytes, or a number and K, M or G"},
+           Row{"record", "ring-size", "SNOOP_RING_SIZE", "2G", "1G or less"},
+           Row{"record", "exclude", "SNOOP_EXCLUDE", "proc", "must begin with /"},
+           Row{"record", "label", "SNOOP_LABEL", "x", "KEY=VALUE"},
+           Row{"record", "only", "SNOOP_ONLY", "x", "{image}"},
+           Row{"record", "all", "SNOOP_ALL", "maybe", "true or false"},
+           Row{"record", "fresh", "SNOOP_FRESH", "maybe", "true or false"},
+           Row{"record", "no-baseline", "SNOOP_NO_BASELINE", "maybe", "true or false"},
+           Row{"trace", "format", "SNOOP_FORMAT", "xml", "{text,json}"},
+           Row{"trace", "unique", "SNOOP_UNIQUE", "maybe", "true or false"},
+           Row{"check", "log-level", "SNOOP_LOG_LEVEL", "loud", "{trace,debug,info,warn,error,off}"},
+           Row{"check", "log-format", "SNOOP_LOG_FORMAT", "xml", "{text,json}"},
+       }) {
+    const auto refused = [&](const std::vector<std::string>& arguments, const std::string& place) {
+      const Parsed parsed = parse(arguments);
+      EXPECT_EQ(parsed.result.exit_code, kExitUsage) << row.option;
+      EXPECT_THAT(parsed.result.mistake, StartsWith(std::string("--") + row.option + place + ": "));
+      EXPECT_THAT(parsed.result.mistake, HasSubstr(row.allowed));
+    };
+    refused({row.command, std::string("--") + row.option + "=" + row.value}, "");
+    const std::string file =
+        config(std::string("[") + row.command + "]\n# a comment\n" + row.option + " = \"" + row.value + "\"\n");
+    refused({row.command, file}, " (" + (dir / "snoop.toml") + ", line 3)");
+    set(row.variable, row.value);
+    refused({row.command}, std::string(" (") + row.variable + ")");
+    forget_environment();
+  }
+}
+
+TEST_F(OptionsTest, TheConfigurationFileIsToml) {
+  const std::string file = config(R"([record]
+pod-name = "a \"b\" # c, \u00e9"  # a comment
+image = 'C:\x'
+label = [
+  "k=v, w",  # with a comment
+  'l=[x]',
+]
+max-files = 1_000
+interval = 2.5
+fresh = true
+exclude = []
+)");
+  const Options options = parse({file, "record"}).options();
+  EXPECT_EQ(options.pod_name, "a \"b\" # c, \u00e9");
+  EXPECT_EQ(options.image, "C:\\x");
+  EXPECT_THAT(options.labels, ElementsAre(Pair("k", "v, w"), Pair("l", "[x]")));
+  EXPECT_EQ(options.max_files, 1'000U);
+  EXPECT_EQ(options.interval, milliseconds(2'500));
+  EXPECT_TRUE(options.fresh);
+  EXPECT_THAT(options.exclude, IsEmpty());
+  for (const char* text : {"[record]\nimage = \"a\\u0000b\"\n", "[record]\nimage = {a = 1}\n", "[record.x]\n",
+                           "[record]\nlabel = [[\"a=b\"]]\n", "[record]\nimage = 1979-05-27\n", "[version]\n"}) {
+    expect_usage_error({config(text), "record"}, "snoop.toml, line ");
+  }
+}
+
+TEST_F(OptionsTest, SettingsKnowTheirPlace) {
+  const std::string file = config("[record]\nimage = \"i\"\npod-name = \"p\"\nnamespace = \"n\"\n");
+  set("SNOOP_POD_NAME", "q");
+  set("SNOOP_NAMESPACE", "m");
+  const Options options = parse({file, "record", "--namespace=l"}).options();
+  const auto setting = [&](const std::string& name) {
+    const auto found = std::find_if(options.settings.begin(), options.settings.end(),
+                                    [&](const Setting& one) { return one.name == name; });
+    EXPECT_NE(found, options.settings.end()) << name;
+    return *found;
+  };
+  EXPECT_EQ(setting("image").place, Place::kFile);
+  EXPECT_EQ(setting("image").where, (dir / "snoop.toml") + ", line 2");
+  EXPECT_EQ(setting("pod-name").place, Place::kEnvironment);
+  EXPECT_EQ(setting("pod-name").where, "SNOOP_POD_NAME");
+  EXPECT_THAT(setting("pod-name").values, ElementsAre("q"));
+  EXPECT_EQ(setting("namespace").place, Place::kFlag);
+  EXPECT_EQ(setting("interval").place, Place::kDefault);
+  EXPECT_THAT(setting("interval").values, ElementsAre("30s"));
+  EXPECT_THAT(setting("exclude").values, ElementsAre("/proc/", "/sys/", "/dev/"));
+  EXPECT_THAT(setting("image-digest").values, IsEmpty());
+  EXPECT_THAT(setting("all").values, ElementsAre("false"));
 }
 
 }  // namespace

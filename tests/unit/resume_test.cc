@@ -17,6 +17,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 constexpr WallTime kSecond = 1'000'000'000;
 
@@ -60,6 +61,22 @@ TEST(TakeUpReport, TakesOnlyFiles) {
   options.report = dir / "fifo";
   EXPECT_FALSE(*take_up_report(options));
   EXPECT_THAT(names_in(dir.path()), ElementsAre("fifo"));
+}
+
+TEST(TakeUpReport, FollowsNoLinkAndReadsNothingEndless) {
+  const TempDir dir;
+  Options options;
+  options.report = dir / "report.json";
+  write_file(dir / "elsewhere", "{}");
+  ASSERT_EQ(::symlink((dir / "elsewhere").c_str(), options.report.c_str()), 0);
+  EXPECT_FALSE(*take_up_report(options));
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("elsewhere", StartsWith("report.json.kept-")));
+
+  write_file(options.report, "{");
+  ASSERT_EQ(::truncate(options.report.c_str(), (1LL << 30) + 1), 0);
+  EXPECT_FALSE(*take_up_report(options));
+  EXPECT_THAT(names_in(dir.path()),
+              ElementsAre("elsewhere", StartsWith("report.json.kept-"), StartsWith("report.json.kept-")));
 }
 
 class Takes : public testing::Test {

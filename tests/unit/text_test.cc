@@ -148,9 +148,15 @@ TEST(Text, MakesTextSafeToPrint) {
            Row{"\xE2\x82", "\\xe2\\x82"},
            Row{"\xED\xA0\x80", "\\xed\\xa0\\x80"},
            Row{"\"'`$", "\"'`$"},
+           Row{"\xE2\x80\xAE\xE2\x81\xA6\xE2\x80\xA8", "\\xe2\\x80\\xae\\xe2\\x81\\xa6\\xe2\\x80\\xa8"},
+           Row{"\xE2\x80\xA6", "\xE2\x80\xA6"},
        }) {
     EXPECT_EQ(printable(row.bytes), row.expected) << hex(row.bytes);
   }
+}
+
+TEST(Text, LeavesBackslashesOfWhatIsPrintableInParts) {
+  EXPECT_EQ(without_controls("a\\x1b \x1B \n \xFF"), "a\\x1b \\x1b \\n \\xff");
 }
 
 TEST(Text, PrintsNothingThatATerminalObeys) {
