@@ -30,7 +30,7 @@ Targets::Targets(const Options& options, const CgroupTree& tree, Probe& probe, R
 
 /// Tells the kernel side; false: it knows already, or there is no room, which is counted.
 Result<bool> Targets::enter(const Cgroup& cgroup, const snoop_target& target, bool replace) {
-  const Result<bool> added = probe_.add_cgroup(cgroup.id, target, replace);
+  Result<bool> added = probe_.add_cgroup(cgroup.id, target, replace);
   if (!added && added.error().code == E2BIG) {
     pool_.count_over_limit();
     return false;

@@ -6,6 +6,7 @@ set -eu
 build=$(realpath "$1")
 seconds=$2
 corpus=$(realpath "$(dirname "$0")/corpus")
+# shellcheck disable=SC2016
 find "$corpus" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort | xargs -P "$(nproc)" -I NAME sh -c '
   mkdir -p "$2/corpus/NAME"
   "$2/tests/fuzz/fuzz_NAME" -max_total_time="$1" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \

@@ -246,8 +246,9 @@ class OfDocker(Case):
 
     def test_metadata_program_that_dies(self):
         recorder = self.start_recording()
-        helper = wait_for(lambda: subprocess.run(["pgrep", "-P", str(recorder.pid)], capture_output=True, check=False)
-                          .stdout.split(), "snoop-metadata")
+        # -x: not the launcher, which is a child, too.
+        helper = wait_for(lambda: subprocess.run(["pgrep", "-P", str(recorder.pid), "-x", "snoop-metadata"],
+                                                 capture_output=True, check=False).stdout.split(), "snoop-metadata")
         os.kill(int(helper[0]), signal.SIGKILL)
         recorder.wait_for_log("starting it again")
         late = self.start("--name", "late", command=uses("late"))
