@@ -303,7 +303,7 @@ TEST_F(RootWalkTest, SameAsTheKernel) {
           }
           break;
         case 1:
-          static_cast<void>(::symlink(some_path(3).c_str(), place.c_str()));
+          static_cast<void>(!::symlink(some_path(3).c_str(), place.c_str()));
           break;
         default:
           ::close(::open(place.c_str(), O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
