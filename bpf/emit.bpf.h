@@ -90,6 +90,62 @@ static __always_inline void hash_access(struct scratch *scratch, __u32 which, __
     bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
 }
 
+static __always_inline struct seen_bucket *seen_bucket_of(const struct seen_key *key)
+{
+  __u32 zero = 0;
+  struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
+
+  return table ? &table->buckets[(key->hash[0] >> 40) & (SEEN_BUCKETS - 1)] : NULL;
+}
+
+/* What the key is mixed with: other kinds or another entry fit no more. */
+static __always_inline __u64 seen_check(__u64 kinds, __u64 entry)
+{
+  return (kinds ^ entry * 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+}
+
+/* Where the key is, and what stands there; NULL: it is new. */
+static __always_inline struct seen *find_seen(const struct seen_key *key, struct seen *found)
+{
+  struct seen_bucket *bucket = seen_bucket_of(key);
+
+  if (!bucket)
+    return NULL;
+  for (__u32 i = 0; i < SEEN_WAYS; i++) {
+    const volatile struct seen *way = &bucket->ways[i];
+    __u64 check;
+
+    found->kinds = way->kinds;
+    found->entry = way->entry;
+    check = seen_check(found->kinds, found->entry);
+    if ((way->check[0] ^ check) == key->hash[0] && (way->check[1] ^ check) == key->hash[1] && found->kinds)
+      return &bucket->ways[i];
+  }
+  return NULL;
+}
+
+/* `way` NULL: of a new key. */
+static __always_inline void set_seen(const struct seen_key *key, struct seen *way, __u64 kinds, __u64 entry)
+{
+  __u64 check = seen_check(kinds, entry);
+
+  if (!way) {
+    struct seen_bucket *bucket = seen_bucket_of(key);
+
+    if (!bucket)
+      return;
+    way = &bucket->ways[entry & (SEEN_WAYS - 1)];
+    for (__u32 i = 0; i < SEEN_WAYS; i++) {
+      if (!bucket->ways[i].kinds)
+        way = &bucket->ways[i];
+    }
+  }
+  *(volatile __u64 *)&way->check[0] = key->hash[0] ^ check;
+  *(volatile __u64 *)&way->check[1] = key->hash[1] ^ check;
+  *(volatile __u64 *)&way->kinds = kinds;
+  *(volatile __u64 *)&way->entry = entry;
+}
+
 /* Ends the path with a whole word of zeros, for hash_access. */
 static __always_inline void set_path_len(struct scratch *scratch, __u32 len)
 {
@@ -197,8 +253,12 @@ __noinline int announce_root(__u32 which)
   key.root = directory_identity(&scratch->access.root);
   key.cgroup_id = event->cgroup_id;
   event->root = key.root;
-  if (!key.root || bpf_map_lookup_elem(&known_roots, &key))
+  if (!key.root || (key.root == scratch->told_root.root && key.cgroup_id == scratch->told_root.cgroup_id))
     return 0;
+  if (bpf_map_lookup_elem(&known_roots, &key)) {
+    scratch->told_root = key;
+    return 0;
+  }
   type = event->type;
   scratch->walk.at = scratch->access.root;
   scratch->walk.root.dentry = NULL;
@@ -313,7 +373,8 @@ __noinline int emit_access(__u32 which)
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats;
   struct access *access;
-  struct snoop_seen *seen = NULL;
+  struct seen seen = {};
+  struct seen *way = NULL;
   __u64 base = 0;
 
   if (!scratch)
@@ -326,11 +387,11 @@ __noinline int emit_access(__u32 which)
   }
   if (!access->uncached) {
     hash_access(scratch, which, base);
-    seen = bpf_map_lookup_elem(&seen_paths, &scratch->key);
-    if (seen && (seen->seen & scratch->event.seen) == scratch->event.seen) {
-      count_use(seen->entry, 1);
+    way = find_seen(&scratch->key, &seen);
+    if (way && (seen.kinds & scratch->event.seen) == scratch->event.seen) {
+      count_use(seen.entry, 1);
       if (access->tag)
-        set_recent(access->tag, seen->entry);
+        set_recent(access->tag, seen.entry);
       return 0;
     }
   }
@@ -348,7 +409,7 @@ __noinline int emit_access(__u32 which)
 
   scratch->event.entry = 0;
   if (!access->uncached)
-    scratch->event.entry = seen ? seen->entry : __sync_fetch_and_add(&next_entry, 1);
+    scratch->event.entry = way ? seen.entry : __sync_fetch_and_add(&next_entry, 1);
   if (!output(scratch, 0)) {
     /* Not remembered: the next use of this path tries again. */
     stats = stats_of(access->slot);
@@ -357,15 +418,8 @@ __noinline int emit_access(__u32 which)
     __sync_fetch_and_add(&global_stats.ring_full, 1);
     return 0;
   }
-  if (access->uncached)
-    return 0;
-  if (seen) {
-    seen->seen |= scratch->event.seen;
-  } else {
-    struct snoop_seen fresh = {.seen = scratch->event.seen, .entry = scratch->event.entry};
-
-    bpf_map_update_elem(&seen_paths, &scratch->key, &fresh, BPF_ANY);
-  }
+  if (!access->uncached)
+    set_seen(&scratch->key, way, (way ? seen.kinds : 0) | scratch->event.seen, scratch->event.entry);
   return 0;
 }
 

@@ -130,12 +130,6 @@ enum snoop_target_flag {
   SNOOP_TARGET_TOP = 1 << 2,
 };
 
-/* What was reported already: the value of the map `seen_paths`. */
-struct snoop_seen {
-  __u64 seen;  /* as in snoop_event */
-  __u64 entry; /* likewise */
-};
-
 /*
  * In front of the map `cgroups`: cgroups by their address, and their targets, if any. Nothing
  * but loads, from one page. An entry is of another address, or none, unless its two

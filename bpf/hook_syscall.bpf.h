@@ -67,7 +67,9 @@ __noinline int on_path(__u32 which, __u32 op)
   }
   if (!access->user_path)
     return 0;
-  if (access->max_len)
+  if (access->read_len)
+    len = access->read_len;
+  else if (access->max_len)
     len = read_socket_path(scratch);
   else
     len = bpf_probe_read_user_str(scratch->data, SNOOP_PATH_MAX, (const void *)access->user_path);
@@ -425,15 +427,16 @@ __noinline int on_call(__u32 which)
  * The short way of most calls. What a plain call leads to depends on its arguments,
  * on where its path begins, and on the file that it opened: the same again is the
  * same access again, and is counted here. Otherwise the call takes the long way,
- * which remembers this tag if the access was not new. 0: no tag.
+ * which remembers this tag if the access was not new. 0: no tag. `path` has room for
+ * PLAIN_PATH_MAX bytes, and `read_len` tells how many of them are the path's.
  */
 static __always_inline __u64 look_up_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
-                                          struct task_struct *task, const struct snoop_target *target, long ret)
+                                          struct task_struct *task, const struct snoop_target *target, long ret,
+                                          char *path, __u32 *read_len)
 {
   struct seen_key key = {.hash = {cfg_hash_seed[0], cfg_hash_seed[1]}};
   struct snoop_target_stats *stats;
   struct snoop_recent *recent;
-  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
   __u64 user_path = call->args[rule->path & 7];
   __u64 flags = call->args[rule->extra & 7];
   struct fs_struct *fs = OF_TASK(task, fs);
@@ -493,6 +496,7 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
     mix(&key, word);
   }
   tag = (key.hash[0] ^ key.hash[1]) | 2;
+  *read_len = len;
 
   recent = recents_of(tag);
   if (!recent)
@@ -553,7 +557,9 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
   struct task_struct *task = bpf_get_current_task_btf();
   const volatile struct snoop_syscall_rule *rule;
   struct scratch *scratch;
+  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
   struct call call = {};
+  __u32 read_len = 0;
   __u64 cgroup_id;
   __u64 tag = 0;
 
@@ -567,7 +573,7 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
   barrier(); /* the abi once more, so that the verifier does not tell apart all that follows */
   copy_args(call.args, regs, task_abi(task));
   if (rule->is_plain && cfg_first_sight_only && (rule->op == SNOOP_OP_OPEN || (__u64)ret != number)) {
-    tag = look_up_call(&call, rule, task, target, ret);
+    tag = look_up_call(&call, rule, task, target, ret, path, &read_len);
     if (tag == CALL_IS_KNOWN)
       return false;
   }
@@ -580,8 +586,12 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
   if (!scratch)
     return false;
   scratch->event.result = ret;
-  scratch->access.tag = tag;
   scratch->call = call;
+  if (tag) {
+    scratch->access.tag = tag;
+    scratch->access.read_len = read_len;
+    __builtin_memcpy(scratch->data, path, sizeof(path));
+  }
   return true;
 }
 

@@ -85,16 +85,37 @@ struct {
   __type(value, struct member);
 } members SEC(".maps");
 
-/* What was reported already: a cache, never the truth. */
+/* What an access is known by: of target, base directory, path and file. */
 struct seen_key {
-  __u64 hash[2]; /* target, base directory, path, file */
+  __u64 hash[2];
 };
 
+/* What was reported already of such an access. Its words fit together, or it is none: it can be
+ * written by all CPUs at once. */
+struct seen {
+  __u64 check[2]; /* of its key and the rest; see seen_check() */
+  __u64 kinds;    /* as in snoop_event.seen; 0: empty */
+  __u64 entry;    /* likewise */
+};
+
+/* A key has one bucket, in two cache lines; what goes for a new one is any of it. */
+#define SEEN_WAYS 4
+#define SEEN_BUCKETS 65536
+
+struct seen_bucket {
+  struct seen ways[SEEN_WAYS];
+};
+
+struct seen_table {
+  struct seen_bucket buckets[SEEN_BUCKETS];
+};
+
+/* What was reported already: a cache, never the truth. */
 struct {
-  __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, 131072);
-  __type(key, struct seen_key);
-  __type(value, struct snoop_seen);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct seen_table);
 } seen_paths SEC(".maps");
 
 /* Number of the next entry of `seen_paths`; 0 is none. */
@@ -178,6 +199,7 @@ struct access {
   __s32 dirfd;          /* AT_FDCWD where the call has none */
   __u32 slot;           /* of the target */
   __u32 max_len;        /* of the path, where a length ends it; 0: a NUL does */
+  __u32 read_len;       /* of the path that stands in the scratch data already, with its NUL; 0: none does */
   bool absolute_only;   /* what is not absolute is no path */
   bool named_by_file;   /* there is no path but that of the file */
   bool may_be_nameless; /* and if there is none either, it is nothing to report */
@@ -223,6 +245,7 @@ struct scratch {
   struct call call;
   struct meaning meaning;
   struct seen_key key;
+  struct root_key told_root; /* which user space was told of last */
   struct snoop_event event;
   /* The room behind DATA_MAX: a name that starts below it may end beyond. */
   char data[DATA_MAX + NAME_ROOM];
