@@ -4,14 +4,10 @@
 #define SNOOP_HOOK_SYSCALL_BPF_H
 
 #include "outcome.bpf.h"
+#include "socket_path.bpf.h"
 #include "target.bpf.h"
 #include "uapi.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-static __always_inline __u64 arg_of(const struct call *call, __u32 n)
-{
-  return call->args[n & 7];
-}
 
 /* `cfg_rules` of a call. */
 static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
@@ -24,21 +20,6 @@ _Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "rule_of");
 static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
   return path < result + result_size && result < path + path_size;
-}
-
-/* The path of a socket address ends with a NUL or with the address, behind which
- * there may be no memory. Returns its length with a NUL. */
-static __always_inline long read_socket_path(struct scratch *scratch)
-{
-  __u32 size = scratch->access.max_len;
-
-  if (size > UNIX_PATH_MAX)
-    size = UNIX_PATH_MAX;
-  if (bpf_probe_read_user(scratch->data, size, (const void *)scratch->access.user_path))
-    return -EFAULT;
-  scratch->data[size] = '\0';
-  /* For its length only: the copy is overwritten. */
-  return bpf_probe_read_kernel_str(scratch->data + NAME_ROOM, UNIX_PATH_MAX + 1, scratch->data);
 }
 
 /* The path of a system call at its exit: reads it, finds where it begins. What
@@ -116,89 +97,6 @@ __noinline int on_path(__u32 which, __u32 op)
     access->root.mnt = NULL;
   }
   return emit_access(which);
-}
-
-/* include/uapi/linux/net.h */
-#define SYS_BIND 2
-#define SYS_CONNECT 3
-#define SYS_SENDTO 11
-#define SYS_SENDMSG 16
-
-/* The start of struct msghdr. */
-struct msg_name {
-  __u64 address;
-  __u32 length;
-};
-
-/* The start of struct compat_msghdr. */
-struct msg_name32 {
-  __u32 address;
-  __u32 length;
-};
-
-static __always_inline void read_msg_name(struct msg_name *name, __u64 from, int abi)
-{
-  struct msg_name32 name32 = {};
-
-  if (abi == ABI_NATIVE) {
-    bpf_probe_read_user(name, sizeof(*name), (const void *)from);
-    return;
-  }
-  bpf_probe_read_user(&name32, sizeof(name32), (const void *)from);
-  name->address = name32.address;
-  name->length = name32.length;
-}
-
-/*
- * Where the path of a socket address begins and how long it can be; false: there
- * is no address, or one that is no path (abstract ones begin with a NUL, so they
- * look like an empty path later on).
- */
-static __always_inline bool set_socket_path(struct access *access, const struct msg_name *name)
-{
-  __u32 length = name->length;
-  __u16 family = 0;
-
-  if (!name->address || length <= sizeof(family))
-    return false;
-  bpf_probe_read_user(&family, sizeof(family), (const void *)name->address);
-  if (family != AF_UNIX)
-    return false;
-  length -= sizeof(family);
-  access->user_path = name->address + sizeof(family);
-  access->max_len = length < UNIX_PATH_MAX ? length : UNIX_PATH_MAX;
-  return true;
-}
-
-/* The same of a call with one address, or the first one. */
-static __noinline bool socket_path(struct scratch *scratch, const volatile struct snoop_syscall_rule *rule)
-{
-  const struct call *call = &scratch->call;
-  struct meaning *meaning = &scratch->meaning;
-  struct msg_name name = {};
-  __u64 first = arg_of(call, rule->path);
-
-  if (meaning->op == SNOOP_OP_SOCKETCALL) {
-    __u32 args[6] = {};
-    __u64 which = arg_of(call, rule->extra);
-
-    if (which != SYS_BIND && which != SYS_CONNECT && which != SYS_SENDTO && which != SYS_SENDMSG)
-      return false;
-    bpf_probe_read_user(args, sizeof(args), (const void *)first);
-    if (which == SYS_SENDMSG) {
-      read_msg_name(&name, args[1], call->abi);
-    } else {
-      name.address = which == SYS_SENDTO ? args[4] : args[1];
-      name.length = which == SYS_SENDTO ? args[5] : args[2];
-    }
-    meaning->op = which == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
-  } else if (meaning->op == SNOOP_OP_SENDMSG || meaning->op == SNOOP_OP_SENDMMSG) {
-    read_msg_name(&name, first, call->abi);
-  } else {
-    name.address = first;
-    name.length = arg_of(call, rule->extra);
-  }
-  return set_socket_path(&scratch->access, &name);
 }
 
 /* struct mmsghdr and struct compat_mmsghdr: a struct msghdr and its result. */

@@ -42,6 +42,25 @@ std::optional<Json> json_of(const HttpAnswer& answer, SourceState& state) {
   return json;
 }
 
+/// Of the containers in a list; none and a `state` that is not kAnswered: it is no list.
+std::vector<std::string> ids_of(const HttpAnswer& answer, SourceState& state) {
+  std::vector<std::string> ids;
+  const std::optional<Json> json = json_of(answer, state);
+  if (!json) {
+    return ids;
+  }
+  if (!json->root().IsArray()) {
+    state = {Kind::kFailed, "the answer is no list"};
+    return ids;
+  }
+  for (const Value& item : json->root().GetArray()) {
+    if (std::string id = text_of(member(item, "Id")); !id.empty()) {
+      ids.push_back(std::move(id));
+    }
+  }
+  return ids;
+}
+
 /// Docker's names begin with a slash.
 std::string name_of(std::string name) {
   if (!name.empty() && name.front() == '/') {
@@ -163,17 +182,9 @@ SourceState DockerSource::list(std::vector<Container>& found) {
     // The package podman-docker gives Podman's socket Docker's name.
     return {Kind::kFailed, "Podman is behind this socket: name it podman:PATH"};
   }
-  const std::optional<Json> json = json_of(http_.get("/containers/json?all=1"), state);
-  if (!json) {
-    return state;
-  }
-  if (!json->root().IsArray()) {
-    return {Kind::kFailed, "the answer is no list"};
-  }
-  for (const Value& item : json->root().GetArray()) {
-    const std::string id = text_of(member(item, "Id"));
-    if (id.empty() || found.size() >= kMaxContainers) {
-      continue;
+  for (const std::string& id : ids_of(http_.get("/containers/json?all=1"), state)) {
+    if (found.size() >= kMaxContainers) {
+      break;
     }
     state = inspect(id, found);
     if (state.kind != Kind::kAnswered) {
@@ -270,17 +281,9 @@ SourceState PodmanSource::list(std::vector<Container>& found) {
   if (state.kind != Kind::kAnswered) {
     return state;
   }
-  const std::optional<Json> json = json_of(http_.get(prefix + "/containers/json?all=true"), state);
-  if (!json) {
-    return state;
-  }
-  if (!json->root().IsArray()) {
-    return {Kind::kFailed, "the answer is no list"};
-  }
-  for (const Value& item : json->root().GetArray()) {
-    const std::string id = text_of(member(item, "Id"));
-    if (id.empty() || found.size() >= kMaxContainers) {
-      continue;
+  for (const std::string& id : ids_of(http_.get(prefix + "/containers/json?all=true"), state)) {
+    if (found.size() >= kMaxContainers) {
+      break;
     }
     state = inspect(prefix, id, found);
     if (state.kind != Kind::kAnswered) {
