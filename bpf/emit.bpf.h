@@ -15,6 +15,13 @@ static __always_inline void mix(struct seen_key *key, __u64 word)
   key->hash[1] ^= key->hash[1] >> 29;
 }
 
+/* The first word that is mixed in is of eight bytes: no other target's with another one. */
+static __always_inline void begin_key(struct seen_key *key, __u32 target)
+{
+  key->hash[0] = cfg_hash_seed[0] ^ target;
+  key->hash[1] = cfg_hash_seed[1] + ((__u64)target << 32);
+}
+
 static __always_inline void count_use(__u32 entry, __u32 count)
 {
   __u32 index = entry & (SNOOP_USE_COUNTS - 1);
@@ -53,6 +60,57 @@ static __always_inline void set_recent(__u64 tag, __u64 entry)
   *(volatile __u64 *)&recent->tag = tag;
 }
 
+/* Of a key that has target, base and path in it, and nothing else yet. */
+static __always_inline struct seen_bucket *seen_bucket_of(const struct seen_key *key)
+{
+  __u32 zero = 0;
+  struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
+
+  return table ? &table->buckets[key->hash[1] >> 47] : NULL;
+}
+_Static_assert(SEEN_BUCKETS == 1 << (64 - 47), "seen_bucket_of");
+
+/* Of the access with this key, mixed with what is known of it: other kinds or another entry
+ * fit no more. */
+static __always_inline __u64 seen_tag(const struct seen_key *key, __u64 kinds, __u32 entry)
+{
+  return key->hash[0] ^ key->hash[1] ^ (kinds ^ (__u64)entry << 32) * 0xff51afd7ed558ccdULL;
+}
+
+/* What was reported already of the access; 0: nothing. */
+static __always_inline __u64 find_seen(const struct seen_bucket *bucket, const struct seen_key *key, __u32 *entry)
+{
+  for (__u32 i = 0; i < SEEN_WAYS; i++) {
+    __u64 kinds = *(const volatile __u64 *)&bucket->kinds[i];
+
+    *entry = *(const volatile __u32 *)&bucket->entries[i];
+    if (kinds && *(const volatile __u64 *)&bucket->tags[i] == seen_tag(key, kinds, *entry))
+      return kinds;
+  }
+  return 0;
+}
+
+/* In the place of the same entry, in an empty one, or in that of any other. */
+static __always_inline void set_seen(struct seen_bucket *bucket, const struct seen_key *key, __u64 kinds, __u32 entry)
+{
+  __u32 way = entry % SEEN_WAYS;
+
+  for (__u32 i = 0; i < SEEN_WAYS; i++) {
+    if (!bucket->kinds[i])
+      way = i;
+  }
+  for (__u32 i = 0; i < SEEN_WAYS; i++) {
+    if (bucket->kinds[i] && bucket->entries[i] == entry)
+      way = i;
+  }
+  barrier_var(way); /* the compiler knows, the verifier does not */
+  if (way >= SEEN_WAYS)
+    return;
+  *(volatile __u64 *)&bucket->kinds[way] = kinds;
+  *(volatile __u32 *)&bucket->entries[way] = entry;
+  *(volatile __u64 *)&bucket->tags[way] = seen_tag(key, kinds, entry);
+}
+
 /* So much of a path is hashed inline, the rest by calls. */
 #define HASH_INLINE 128
 
@@ -67,20 +125,16 @@ static long hash_word(__u32 index, __u32 *which)
   return 0;
 }
 
-/* Into `scratch.key`. */
-static __always_inline void hash_access(struct scratch *scratch, __u32 which, __u64 base)
+/* Into `scratch.key`; returns its bucket. */
+static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, __u32 which, __u64 base)
 {
   struct seen_key *key = &scratch->key;
+  struct seen_bucket *bucket;
   __u32 len = scratch->event.path_len;
 
-  key->hash[0] = cfg_hash_seed[0];
-  key->hash[1] = cfg_hash_seed[1];
-  mix(key, ((__u64)scratch->event.target << 32) | ((__u64)scratch->event.type << 24) |
-               ((__u64)scratch->event.flags << 16) | len);
-  mix(key, (__u64)scratch->access.root.dentry);
-  mix(key, base);
-  mix(key, scratch->event.inode);
-  mix(key, scratch->access.device);
+  begin_key(key, scratch->event.target);
+  if (base)
+    mix(key, base);
   for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
       break;
@@ -88,62 +142,12 @@ static __always_inline void hash_access(struct scratch *scratch, __u32 which, __
   }
   if (len > HASH_INLINE)
     bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
-}
-
-static __always_inline struct seen_bucket *seen_bucket_of(const struct seen_key *key)
-{
-  __u32 zero = 0;
-  struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
-
-  return table ? &table->buckets[(key->hash[0] >> 40) & (SEEN_BUCKETS - 1)] : NULL;
-}
-
-/* What the key is mixed with: other kinds or another entry fit no more. */
-static __always_inline __u64 seen_check(__u64 kinds, __u64 entry)
-{
-  return (kinds ^ entry * 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
-}
-
-/* Where the key is, and what stands there; NULL: it is new. */
-static __always_inline struct seen *find_seen(const struct seen_key *key, struct seen *found)
-{
-  struct seen_bucket *bucket = seen_bucket_of(key);
-
-  if (!bucket)
-    return NULL;
-  for (__u32 i = 0; i < SEEN_WAYS; i++) {
-    const volatile struct seen *way = &bucket->ways[i];
-    __u64 check;
-
-    found->kinds = way->kinds;
-    found->entry = way->entry;
-    check = seen_check(found->kinds, found->entry);
-    if ((way->check[0] ^ check) == key->hash[0] && (way->check[1] ^ check) == key->hash[1] && found->kinds)
-      return &bucket->ways[i];
-  }
-  return NULL;
-}
-
-/* `way` NULL: of a new key. */
-static __always_inline void set_seen(const struct seen_key *key, struct seen *way, __u64 kinds, __u64 entry)
-{
-  __u64 check = seen_check(kinds, entry);
-
-  if (!way) {
-    struct seen_bucket *bucket = seen_bucket_of(key);
-
-    if (!bucket)
-      return;
-    way = &bucket->ways[entry & (SEEN_WAYS - 1)];
-    for (__u32 i = 0; i < SEEN_WAYS; i++) {
-      if (!bucket->ways[i].kinds)
-        way = &bucket->ways[i];
-    }
-  }
-  *(volatile __u64 *)&way->check[0] = key->hash[0] ^ check;
-  *(volatile __u64 *)&way->check[1] = key->hash[1] ^ check;
-  *(volatile __u64 *)&way->kinds = kinds;
-  *(volatile __u64 *)&way->entry = entry;
+  bucket = seen_bucket_of(key);
+  mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | len);
+  mix(key, (__u64)scratch->access.root.dentry);
+  mix(key, scratch->event.inode);
+  mix(key, scratch->access.device);
+  return bucket;
 }
 
 /* Ends the path with a whole word of zeros, for hash_access. */
@@ -373,8 +377,9 @@ __noinline int emit_access(__u32 which)
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats;
   struct access *access;
-  struct seen seen = {};
-  struct seen *way = NULL;
+  struct seen_bucket *bucket = NULL;
+  __u64 kinds = 0; /* that were reported already */
+  __u32 entry = 0;
   __u64 base = 0;
 
   if (!scratch)
@@ -386,12 +391,14 @@ __noinline int emit_access(__u32 which)
     access->uncached |= !base;
   }
   if (!access->uncached) {
-    hash_access(scratch, which, base);
-    way = find_seen(&scratch->key, &seen);
-    if (way && (seen.kinds & scratch->event.seen) == scratch->event.seen) {
-      count_use(seen.entry, 1);
+    bucket = hash_access(scratch, which, base);
+    if (!bucket)
+      return 0;
+    kinds = find_seen(bucket, &scratch->key, &entry);
+    if (kinds && (kinds & scratch->event.seen) == scratch->event.seen) {
+      count_use(entry, 1);
       if (access->tag)
-        set_recent(access->tag, seen.entry);
+        set_recent(access->tag, entry);
       return 0;
     }
   }
@@ -409,7 +416,7 @@ __noinline int emit_access(__u32 which)
 
   scratch->event.entry = 0;
   if (!access->uncached)
-    scratch->event.entry = way ? seen.entry : __sync_fetch_and_add(&next_entry, 1);
+    scratch->event.entry = kinds ? entry : __sync_fetch_and_add(&next_entry, 1);
   if (!output(scratch, 0)) {
     /* Not remembered: the next use of this path tries again. */
     stats = stats_of(access->slot);
@@ -418,8 +425,8 @@ __noinline int emit_access(__u32 which)
     __sync_fetch_and_add(&global_stats.ring_full, 1);
     return 0;
   }
-  if (!access->uncached)
-    set_seen(&scratch->key, way, (way ? seen.kinds : 0) | scratch->event.seen, scratch->event.entry);
+  if (bucket)
+    set_seen(bucket, &scratch->key, kinds | scratch->event.seen, scratch->event.entry);
   return 0;
 }
 

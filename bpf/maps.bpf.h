@@ -90,21 +90,21 @@ struct seen_key {
   __u64 hash[2];
 };
 
-/* What was reported already of such an access. Its words fit together, or it is none: it can be
- * written by all CPUs at once. */
-struct seen {
-  __u64 check[2]; /* of its key and the rest; see seen_check() */
-  __u64 kinds;    /* as in snoop_event.seen; 0: empty */
-  __u64 entry;    /* likewise */
-};
-
-/* A key has one bucket, in two cache lines; what goes for a new one is any of it. */
-#define SEEN_WAYS 4
-#define SEEN_BUCKETS 65536
+/*
+ * What was reported already of three accesses, in one cache line: the kinds as in
+ * snoop_event.seen, 0 where there is none, and the lower half of its entry. A tag fits to
+ * them, or they are none: all CPUs write here at once. See find_seen().
+ */
+#define SEEN_WAYS 3
+#define SEEN_BUCKETS 131072
 
 struct seen_bucket {
-  struct seen ways[SEEN_WAYS];
+  __u64 tags[SEEN_WAYS];
+  __u64 kinds[SEEN_WAYS];
+  __u32 entries[SEEN_WAYS];
+  __u32 reserved;
 };
+_Static_assert(sizeof(struct seen_bucket) == 64, "one cache line");
 
 struct seen_table {
   struct seen_bucket buckets[SEEN_BUCKETS];
