@@ -207,7 +207,8 @@ def boot(kernel, initrd, layout, tier, log, seconds):
                "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none", "-kernel", image, "-initrd", initrd,
                # What the kernel does not know goes into init's environment.
                "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off cg={layout} SNOOP_TIER={tier} "
-                          "lsm=lockdown,capability,yama,bpf"]
+                          # A processor that is stuck says where, instead of doing nothing until the time is up.
+                          "softlockup_panic=1 watchdog_thresh=60 lsm=lockdown,capability,yama,bpf"]
     told, status = [], None
     with open(log, "w") as file, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                                   stderr=subprocess.STDOUT) as process:
