@@ -144,7 +144,9 @@ class LeastPrivilege(unittest.TestCase):
 
     def test_daemonset(self):
         [snoop] = self.node["containers"]
-        self.assertEqual(self.check(self.node, snoop), {"/sys/fs/cgroup", "/var/lib/snoop"})
+        self.assertEqual(self.check(self.node, snoop), {"/sys/fs/cgroup", "/var/lib/snoop", "/run"})
+        [run] = [mount for mount in snoop["volumeMounts"] if mount["name"] == "run"]
+        self.assertEqual((run["mountPath"], run["mountPropagation"]), ("/host/run", "HostToContainer"))
         self.assertIs(self.node["hostPID"], True)
         self.assertFalse({"Role", "ClusterRole"} & {document["kind"] for document in self.base})
 
