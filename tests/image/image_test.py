@@ -101,8 +101,8 @@ class Image(harness.Case):
                 harness.remove_cgroup(directory)
 
     def container(self, name, *arguments, parent=None):
-        self.podman("run", "--detach", f"--name={name}", f"--cgroup-parent={parent or self.machine.path}", "--cgroupns=private",
-                    "--network=none", *arguments)
+        self.podman("run", "--detach", "--log-driver=k8s-file", f"--name={name}",
+                    f"--cgroup-parent={parent or self.machine.path}", "--cgroupns=private", "--network=none", *arguments)
         self.addCleanup(self.podman, "rm", "--force", "--time=0", name)
         return json.loads(self.podman("container", "inspect", name))[0]
 
@@ -185,7 +185,9 @@ class Image(harness.Case):
         self.assertEqual(config["Entrypoint"], ["/usr/bin/snoop"])
         labels = {name.rpartition(".")[2]: value for name, value in config["Labels"].items()}
         self.assertEqual((labels["title"], labels["version"]), ("snoop", "0.1.0"))
-        self.assertLess(self.info["Size"], 20e6)
+        # 23.6 MB on Debian 12: 9 of snoop and its libraries, C's and C++'s among them, and 14 of gRPC and OpenSSL, which
+        # snoop-metadata asks runtimes and Kubernetes with.
+        self.assertLess(self.info["Size"], 26e6)
         mount = pathlib.Path(self.podman("image", "mount", "snoop"))
         try:
             programs = {str(file.relative_to(mount)) for file in mount.rglob("*")
@@ -205,7 +207,8 @@ class Image(harness.Case):
         self.container("snoop", *arguments, "--pid=host", "snoop", *snoop["args"])
         self.report_when(lambda report: True)
         self.tell("/etc/debian_version")
-        self.report_when(lambda report: report["total_events"] > 0)
+        self.report_when(lambda report: report["total_events"] > 0 and
+                         any("image" in container for container in report.containers))
         report = self.stop()
         container, files = self.check(report, before)
         # The root directory was reached: links are known, and where files come from.
