@@ -109,7 +109,8 @@ class Image(harness.Case):
     def app(self, *arguments, **options):
         """Another container: does what it is told by files that appear in /told."""
         (self.scratch / "told").mkdir(exist_ok=True)
-        script = "while :; do for file in /told/*; do cat $(cat $file) && rm $file; done >/dev/null 2>&1; sleep 0.1; done"
+        script = 'while :; do for file in /told/*; do [ -e "$file" ] && cat $(cat "$file") && rm "$file"; done >/dev/null 2>&1; ' \
+                 'sleep 0.1; done'
         return self.container("app", f"--volume={self.scratch}/told:/told", *arguments, BASE, "sh", "-c", script, **options)
 
     def tell(self, path):
