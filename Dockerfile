@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Build:  docker build -t snoop:0.1.0 .        (podman build, too)
-# Run:    docker run --rm --pid=host --read-only --security-opt=no-new-privileges \
+# Run:    docker run --rm --pid=host --hostname="$(uname -n)" --read-only --security-opt=no-new-privileges \
 #           --cap-drop=ALL --cap-add=BPF --cap-add=PERFMON --cap-add=SYS_PTRACE --cap-add=DAC_READ_SEARCH \
-#           -v /sys/fs/cgroup:/sys/fs/cgroup:ro -v "$PWD/report:/data" snoop:0.1.0 record --all
+#           -v /sys/fs/cgroup:/sys/fs/cgroup:ro -v /run:/host/run:ro,rslave -v "$PWD/report:/data" \
+#           snoop:0.1.0 record --all-containers --host-root /host
 #
 # What it needs, and what for. Never --privileged.
 #   CAP_BPF, CAP_PERFMON   load and attach the BPF programs
@@ -13,6 +14,8 @@
 #   CAP_DAC_READ_SEARCH    look into those roots, whoever owns them
 #   /sys/fs/cgroup         read: the cgroups, to find the containers
 #   /sys/kernel/btf        read: the kernel's types; /sys of any container has it
+#   /run                   optional: sockets of container runtimes, which snoop-metadata (no capabilities) asks for names and
+#                          images. They are as good as root: leave it out where ids are enough
 #   /data                  write: the report. Root's, or writable for all
 # Docker before 23 and the podman of Debian 12 block bpf() in their seccomp profile whatever the capabilities: add
 # --security-opt seccomp=unconfined.
@@ -20,7 +23,7 @@
 # It runs as root: Docker and Kubernetes give added capabilities to no other user's process, but by way of files that have
 # capabilities, which no-new-privileges switches off. Podman does: podman run --user 65532 --cap-add=... works.
 #
-# The image holds snoop, the libraries that it is linked with, and what says of which Debian packages these are.
+# The image holds snoop, snoop-metadata, the libraries that they are linked with, and what says of which Debian packages these are.
 
 # --build-context build=DIRECTORY puts a directory with an image/ that was made elsewhere in the place of this stage.
 FROM debian:12-slim AS build

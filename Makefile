@@ -46,7 +46,7 @@ test-package: ## Builds the Debian package, and installs, uses and removes it in
 	@scripts/install-deps.sh --test
 	@scripts/install-deps.sh --deploy
 	cmake --preset release -DBUILD_TESTING=ON -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=ON
-	cmake --build --preset release -j $(JOBS) --target snoop installed_files
+	cmake --build --preset release -j $(JOBS) --target snoop snoop_metadata installed_files
 	cd build/release && cpack -G DEB
 	ctest --preset release -L package
 
@@ -54,7 +54,7 @@ test-image: ## Builds the image with podman, and traces another container with i
 	@scripts/install-deps.sh --test
 	@scripts/install-deps.sh --deploy
 	cmake --preset release -DBUILD_TESTING=ON -DCMAKE_INSTALL_PREFIX=/usr -DSNOOP_DEBIAN=OFF -DSNOOP_IMAGE=ON
-	cmake --build --preset release -j $(JOBS) --target snoop installed_files
+	cmake --build --preset release -j $(JOBS) --target snoop snoop_metadata installed_files
 	ctest --preset release -L image --verbose
 
 bench: ## Builds, and measures what snoop costs (as root); BENCH=--quick for less than a minute

@@ -5,7 +5,8 @@ install(TARGETS snoop_metadata RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/s
 install(PROGRAMS scripts/find-cgroup.sh DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME snoop-find-cgroup)
 install(PROGRAMS scripts/show-report.py DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME snoop-show-report)
 install(FILES docs/report.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/snoop)
-install(FILES README.md QUICKSTART.md docs/operations.md docs/report-format.md docs/security.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md QUICKSTART.md docs/operations.md docs/report-format.md docs/security.md
+  docs/privileges.md docs/metrics.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # A full path where the prefix is /usr: then it is /etc.
 install(FILES packaging/snoop.toml DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/snoop)

@@ -24,7 +24,7 @@ if [ "${1:-}" = --package ] || [ "${1:-}" = --deploy ]; then
   packages="$packages dpkg-dev file"
 fi
 if [ "${1:-}" = --deploy ]; then
-  packages="$packages lintian mmdebstrap systemd python3-seccomp podman runc conmon python3-yaml"
+  packages="$packages lintian mmdebstrap systemd podman runc conmon python3-yaml"
 fi
 if [ "${1:-}" = --bench ]; then
   packages="$packages libbenchmark-dev util-linux mount"

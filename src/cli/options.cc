@@ -220,6 +220,10 @@ void add_report_options(CLI::App& app, Options& options, const std::string& defa
       ->check(CLI::IsMember({"image"}))
       ->type_name("image")
       ->group("Report");
+  app.add_option("--host-name", options.host_name,
+                 "Name of this machine; in a container uname's is the container's [uname -n]")
+      ->type_name("NAME")
+      ->group("Report");
   app.add_option("--container-name", options.container_name, "Name of the container, where there is one target")
       ->group("Report");
   app.add_option("--image", options.image, "Image reference of the containers")->group("Report");

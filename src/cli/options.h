@@ -66,6 +66,8 @@ struct Options {
   /// Do not go on from the report that is there; keep it aside (record).
   bool fresh = false;
   std::chrono::milliseconds interval{30'000};
+  /// What this machine is called in the report; empty: as uname says.
+  std::string host_name;
   std::string image;
   std::string image_digest;
   std::string pod_name;

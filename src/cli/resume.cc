@@ -65,9 +65,9 @@ void sync_directory_of(const std::string& path) {
 }
 
 /// Why it is not a report of this machine; empty: it is.
-std::string difference(const ReportHeader& former) {
+std::string difference(const Options& options, const ReportHeader& former) {
   ReportHeader here;
-  name_host(here);
+  name_host(options, here);
   if (former.hostname != here.hostname) {
     return fmt::format("it is of another host, {}", former.hostname);
   }
@@ -77,7 +77,8 @@ std::string difference(const ReportHeader& former) {
   return {};
 }
 
-Result<ReportContents> read_file(const std::string& path) {
+Result<ReportContents> read_file(const Options& options) {
+  const std::string& path = options.report;
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd) {
     return errno == ELOOP ? fail(0, "it is a symbolic link") : fail(errno, "it cannot be opened");
@@ -97,7 +98,7 @@ Result<ReportContents> read_file(const std::string& path) {
   [[maybe_unused]] const int owned_by_stream = fd.release();
   Result<ReportContents> contents = read_report(stream.get());
   if (contents) {
-    if (const std::string why = difference(contents->header); !why.empty()) {
+    if (const std::string why = difference(options, contents->header); !why.empty()) {
       return fail(0, why);
     }
   }
@@ -133,10 +134,10 @@ Sameness compare(const Container& former, const Container& container, bool same_
 
 }  // namespace
 
-void name_host(ReportHeader& header) {
+void name_host(const Options& options, ReportHeader& header) {
   utsname system = {};
   ::uname(&system);
-  header.hostname = system.nodename;
+  header.hostname = options.host_name.empty() ? system.nodename : options.host_name;
   header.kernel = system.release;
   header.arch = system.machine;
   header.machine_id = read_id("/etc/machine-id");
@@ -170,7 +171,7 @@ Result<std::optional<ReportContents>> take_up_report(const Options& options) {
   }
   std::string why = "--fresh";
   if (!options.fresh) {
-    Result<ReportContents> former = read_file(path);
+    Result<ReportContents> former = read_file(options);
     if (former) {
       spdlog::info("going on from the report of {} run{} in {}, last written at {}", former->header.runs,
                    former->header.runs == 1 ? "" : "s", printable(path), rfc3339(former->header.updated_at));

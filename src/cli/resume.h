@@ -12,7 +12,7 @@
 namespace snoop {
 
 /// Which machine this is, and its boot.
-void name_host(ReportHeader& header);
+void name_host(const Options& options, ReportHeader& header);
 
 /// Moves a file to PATH.kept-TIME in the same directory, never onto another
 /// one; the new path.

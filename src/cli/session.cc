@@ -125,7 +125,7 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
 
 void Session::go_on_from(ReportContents former) {
   ReportHeader here;
-  name_host(here);
+  name_host(options_, here);
   boot_id_ = here.boot_id;
   former_ = std::move(former);
   mark_ended(*former_, tree_, boot_id_);
@@ -410,7 +410,7 @@ void Session::collect_stats() {
 ReportHeader Session::header(bool final) {
   ReportHeader header;
   header.snoop_version = kVersion;
-  name_host(header);
+  name_host(options_, header);
   header.tier = tier_name(probe_.tier());
   header.hierarchy = tree_.hierarchy();
   header.not_seen = not_seen_;

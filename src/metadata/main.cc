@@ -113,6 +113,9 @@ int run(int argc, char** argv) {
     return *options.exit_status;
   }
   std::signal(SIGPIPE, SIG_IGN);
+  // They are snoop's, but may be sent to all of its processes, as by `systemctl kill`.
+  std::signal(SIGUSR1, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
   drop_capabilities();
   // Never destroyed: threads hold them until the process ends.
   const Host& host = *new Host(options.host_root);

@@ -16,7 +16,7 @@ SOURCE = pathlib.Path(os.environ.get("SOURCE_DIR") or pathlib.Path(__file__).res
 sys.path.insert(0, str(SOURCE / "tests" / "e2e"))
 import harness  # noqa: E402
 
-COMMANDS = ("run", "record", "trace", "check", "version")
+COMMANDS = ("run", "record", "trace", "check", "config", "containers", "version")
 
 
 def options_of(*command):
@@ -43,7 +43,7 @@ class Configuration(Case):
 
     def test_as_it_is(self):
         self.accept(self.text)
-        self.assertEqual(tomllib.loads(self.text), {"record": {"all": True, "report": "/var/lib/snoop/report.json"}})
+        self.assertEqual(tomllib.loads(self.text), {"record": {"all-containers": True, "report": "/var/lib/snoop/report.json"}})
 
     def test_with_each_line(self):
         for line in self.commented:

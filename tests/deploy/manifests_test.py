@@ -144,9 +144,22 @@ class LeastPrivilege(unittest.TestCase):
 
     def test_daemonset(self):
         [snoop] = self.node["containers"]
-        self.assertEqual(self.check(self.node, snoop), {"/sys/fs/cgroup", "/var/lib/snoop"})
+        self.assertEqual(self.check(self.node, snoop), {"/sys/fs/cgroup", "/var/lib/snoop", "/run"})
+        [run] = [mount for mount in snoop["volumeMounts"] if mount["name"] == "run"]
+        self.assertEqual((run["mountPath"], run["mountPropagation"]), ("/host/run", "HostToContainer"))
         self.assertIs(self.node["hostPID"], True)
         self.assertFalse({"Role", "ClusterRole"} & {document["kind"] for document in self.base})
+
+    def test_without_runtime(self):
+        rendered = kustomize(DEPLOY / "daemonset/overlays/without-runtime")
+        if rendered is None:
+            self.skipTest("no kustomize, and no kubectl newer than Debian 12's")
+        pod = only(rendered, "DaemonSet")["spec"]["template"]["spec"]
+        [snoop] = pod["containers"]
+        self.assertEqual(self.check(pod, snoop), {"/sys/fs/cgroup", "/var/lib/snoop"})
+        settings = {entry["name"]: entry.get("value") for entry in snoop["env"]}
+        self.assertEqual(settings["SNOOP_METADATA_PROGRAM"], "none")
+        self.assertNotIn("SNOOP_HOST_ROOT", settings)
 
     def test_sidecar(self):
         [snoop] = self.sidecar["initContainers"]

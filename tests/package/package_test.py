@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The Debian package, in a minimal Debian: installed, used, started as its unit does, removed, purged."""
+"""The Debian package, in a minimal Debian: installed, used, run by systemd, removed, purged."""
 
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 
@@ -15,19 +15,16 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(SOURCE / "tests" / "e2e"), str(SOURCE / "tests" / "deploy")]
 import debian_root  # noqa: E402
 import harness  # noqa: E402
-from unit import Unit  # noqa: E402
+from machine import Machine  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR") or SOURCE / "build" / "release")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive",
                **{name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}}
 
-# The file systems of a machine, in a mount namespace: they are gone with it. As cgroups those of the test alone, or all.
+# The file systems of a machine, in a mount namespace: they are gone with it.
 ENTER = r"""
 set -e
 for name in proc sys dev; do mount --rbind /$name $ROOT/$name; done
-if [ -n "$OWN_CGROUPS" ]; then
-  mount -t tmpfs none $ROOT/sys/fs/cgroup && mount -t cgroup2 none $ROOT/sys/fs/cgroup
-fi
 exec "$@"
 """
 
@@ -77,6 +74,8 @@ class Package(harness.Case):
                                  stdout=subprocess.PIPE).stdout.strip()
         self.inside("apt-get", "update", "-q")
         self.inside("apt-get", "satisfy", "-y", "-q", "--no-install-recommends", depends)
+        # Beside it, for the service.
+        self.inside("apt-get", "install", "-y", "-q", "--no-install-recommends", "systemd", "podman", "runc")
         type(self).before = self.everything()
         # All that it needs is there.
         self.inside("dpkg", "--install", "/snoop.deb")
@@ -97,63 +96,118 @@ class Package(harness.Case):
         self.inside("snoop", "--config", "/etc/snoop/snoop.toml", "version")
 
     def test_3_the_service(self):
-        """With the unit's capabilities, system calls, umask and nothing writable but its state directory."""
-        unit = Unit((self.root / "usr/lib/systemd/system/snoop.service").read_text())
-        self.assertEqual((unit["ProtectSystem"], unit["StateDirectory"]), ("strict", "snoop"))
-        machine = self.cgroup("machine")
-        service, app = self.cgroup("snoop.service", machine), self.cgroup("app", machine)
-        state = self.root / "var/lib/snoop"
-        state.mkdir(mode=int(unit["StateDirectoryMode"], 8))
-        # Binds of the root directory that is bound itself come after it.
-        script = ENTER.replace("set -e\n", "set -e\nmount --bind $ROOT $ROOT\n").replace(
-            'exec "$@"', 'mount --bind $ROOT/var/lib/snoop $ROOT/var/lib/snoop && mount -o remount,ro,bind $ROOT && '
-                         'echo 0 >$SERVICE && exec "$@"')
-        launch = [sys.executable, "-B", "-c", "import os, sys; sys.path.insert(0, sys.argv[1]); import unit; "
-                  "unit.Unit(open(sys.argv[2]).read()).start(sys.argv[3])",
-                  SOURCE / "tests/package", self.root / "usr/lib/systemd/system/snoop.service", self.root]
-        environment = {**ENVIRONMENT, "ROOT": str(self.root), "OWN_CGROUPS": "yes",
-                       "SERVICE": f"{self.root}/sys/fs/cgroup/{service.name}/cgroup.procs"}
-        app_procs = app.directory / "cgroup.procs"
-        report_file = state / "report.json"
+        """Under a systemd of its own: started, asked for all that a service is asked for, upgraded, removed."""
+        machine = Machine(self.root, self.scratch / "machine")
+        self.addCleanup(machine.stop)
+        shutil.copy(self.package, machine.path("tmp/snoop.deb"))
+        with tarfile.open(machine.path("tmp/box.tar"), "w") as image:
+            image.add("/bin/busybox")
+            image.add("/etc/passwd")
+        report_file = machine.path("var/lib/snoop/report.json")
 
-        for run in (1, 2):
-            with open(self.scratch / "log", "w+") as log:
-                process = machine.popen(["unshare", "--cgroup", "--mount", "sh", "-c", script, "sh", *map(str, launch)],
-                                        env=environment, stdout=log, stderr=subprocess.STDOUT, cwd="/")
-                self.addCleanup(process.kill)
+        def show(name):
+            return machine.run("systemctl", "show", "--value", f"--property={name}", "snoop")
 
-                def started():
-                    if process.poll() is not None:
-                        log.seek(0)
-                        raise AssertionError(f"it ended with {process.returncode}:\n{log.read()}")
-                    return report_file.exists() and harness.Report(report_file.read_bytes())["runs"] == run
+        def report_after(action):
+            before = report_file.stat().st_ino
+            action()
+            harness.wait_for(lambda: report_file.stat().st_ino != before, "a report")
+            return harness.Report(report_file.read_bytes())
 
-                harness.wait_for(started, "the first report")
-                status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-                self.assertIn("CapEff:\t000000c000080004\n", status)
-                self.assertIn("NoNewPrivs:\t1\nSeccomp:\t2\n", status)
-                # As a runtime does: in its root directory before its exec.
-                with subprocess.Popen(["/bin/sh", "-c", "cat /etc/hostname; read line"], env=ENVIRONMENT, cwd=self.root,
-                               preexec_fn=lambda: (app_procs.write_text("0"), os.chroot("."), os.chdir("/")),
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) as held:
-                    held.stdout.readline()
-                    # Its root directory can be looked at as long as it lives.
-                    before = report_file.stat().st_ino
-                    process.send_signal(signal.SIGUSR1)
-                    harness.wait_for(lambda: report_file.stat().st_ino != before, "a report after SIGUSR1")
-                    held.stdin.close()
-                process.send_signal(signal.SIGTERM)
-                self.assertEqual(process.wait(harness.DEADLINE), 0)
-            report = harness.Report(report_file.read_bytes())
-            self.assertTrue(report["final"] and report["complete"])
-            self.assertEqual([container["cgroup_path"] for container in report.containers], [f"/{app.name}"])
-            self.assertIn(b"/etc/hostname", report.opened())
-            self.assertNotIn("unresolved", report.container(), "the root directory could be opened")
-            self.assertIn(b"/usr/bin/cat", report.files())
+        def log(*arguments):
+            return machine.run("journalctl", "--no-pager", "--output=cat", "--unit=snoop", *arguments)
+
+        # A runtime: its socket is there, its daemon starts when snoop-metadata asks.
+        machine.run("systemctl", "start", "podman.socket")
+        machine.run("systemctl", "start", "snoop")
+        self.assertEqual(show("ActiveState"), "active")
+        pid = show("MainPID")
+        [outer] = [one for one in self.inside_of(machine) if self.status_of(one)["NSpid"].split()[-1] == pid]
+        status = self.status_of(outer)
+        # SYS_PTRACE and DAC_READ_SEARCH; the unit's filter of system calls, and snoop's own.
+        self.assertEqual((status["CapEff"], status["CapBnd"]), ("0000000000080004", "000000c000080004"))
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"], int(status["Seccomp_filters"]) > 1), ("1", "2", True))
+        harness.wait_for(lambda: "names by podman (/run/podman/podman.sock): answered" in log(), "podman's answer")
+
+        # A container, from its first program on.
+        machine.run("podman", "import", "--quiet", "/tmp/box.tar", "localhost/box:1")
+        machine.run("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "run", "--detach", "--name=web", "--network=none",
+                    "localhost/box:1", "/bin/busybox", "sh", "-c", "/bin/busybox cat /etc/passwd; exec /bin/busybox sleep 1000")
+
+        def named():
+            report = report_after(lambda: machine.run("systemctl", "kill", "--signal=USR1", "snoop"))
+            return [container for container in report.containers
+                    if container["name"] == "web" and container.get("image") == "localhost/box:1"] and report
+
+        report = harness.wait_for(named, "the container's name")
+        [container] = report.containers
+        files = report.files()
+        self.assertIn("exec", files[b"/bin/busybox"]["access"])
+        self.assertEqual((files[b"/etc/passwd"]["access"], files[b"/etc/passwd"]["origin"]), (["open"], "image"))
+        self.assertNotIn("unresolved", container, "its root directory could be opened")
+        self.assertEqual(container["metadata_source"], "podman")
+        self.assertTrue(report["complete"])
         self.assertEqual(report_file.stat().st_mode & 0o777, 0o640)
-        self.assertEqual([file.name for file in state.iterdir()], ["report.json"])
+        self.assertEqual([file.name for file in report_file.parent.iterdir()], ["report.json"])
+
+        # As many processes and as much memory as the unit allows, if this machine counts them.
+        tasks, memory = show("TasksCurrent"), show("MemoryCurrent")
+        if tasks != "[not set]":
+            self.assertLess(2 * int(tasks), int(show("TasksMax")))
+        if memory != "[not set]":
+            self.assertLess(int(memory), 100 << 20)
+        print(f"tasks: {tasks}, memory: {memory}", flush=True)
+
+        # Settings that can be taken over are.
+        settings = machine.path("etc/snoop/snoop.toml")
+        settings.write_text(settings.read_text() + 'interval = "7s"\n')
+        report_after(lambda: machine.run("systemctl", "reload", "snoop"))
+        self.assertRegex(log(), r"(?m)SIGHUP: .*interval")
+
+        # The watchdog: it is alive; and where it is not, it is started again.
+        machine.path("run/systemd/system/snoop.service.d").mkdir(parents=True)
+        machine.path("run/systemd/system/snoop.service.d/quick.conf").write_text("[Service]\nWatchdogSec=2s\nRestartSec=100ms\n")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "snoop")
+        self.assertEqual(harness.Report(report_file.read_bytes())["runs"], 2)
+        first = show("WatchdogTimestampMonotonic")
+        harness.wait_for(lambda: int(show("WatchdogTimestampMonotonic")) > int(first) + 3_000_000, "four signs of life")
+        self.assertEqual(show("NRestarts"), "0")
+        errors = [line for line in log("--priority=info").splitlines() if ": warning: " in line or ": error: " in line]
+        self.assertEqual(errors + log("--priority=warning").replace("-- No entries --", "").splitlines(), [])
+        machine.run("systemctl", "kill", "--kill-whom=main", "--signal=STOP", "snoop")
+        harness.wait_for(lambda: show("NRestarts") == "1" and show("ActiveState") == "active", "another start")
+
+        # An upgrade goes on from the report, a stop writes the last one.
+        machine.run("dpkg", "--install", "/tmp/snoop.deb")
+        self.assertEqual(show("ActiveState"), "active")
+        self.assertEqual(harness.Report(report_file.read_bytes())["runs"], 4)
+        machine.run("systemctl", "stop", "snoop")
+        self.assertEqual((show("Result"), show("ExecMainStatus"), show("ActiveState")), ("success", "0", "inactive"))
+        report = harness.Report(report_file.read_bytes())
+        self.assertTrue(report["final"])
+        self.assertEqual([one["name"] for one in report.containers], ["web"])
+        self.assertIn(b"/etc/passwd", report.files())
+        # Removed while it runs, it is stopped.
+        machine.run("systemctl", "start", "snoop")
+        machine.run("dpkg", "--remove", "snoop")
+        self.assertEqual(show("ActiveState"), "inactive")
+        self.assertTrue(report_file.exists())
+
+    @staticmethod
+    def inside_of(machine):
+        """Processes of its service, by their ids here."""
+        return {pid for cgroup in machine.cgroups for file in cgroup.glob("system.slice/snoop.service/cgroup.procs")
+                for pid in file.read_text().split()}
+
+    @staticmethod
+    def status_of(pid):
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def test_4_remove(self):
+        (self.root / "var/lib/snoop").mkdir()
+        (self.root / "var/lib/snoop/report.json").touch()
         if shutil.which("systemctl"):
             subprocess.run(["systemctl", f"--root={self.root}", "--quiet", "enable", "snoop.service"], check=True)
             self.assertTrue((self.root / "etc/systemd/system/multi-user.target.wants/snoop.service").is_symlink())

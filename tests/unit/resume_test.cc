@@ -83,7 +83,7 @@ class Takes : public testing::Test {
  protected:
   Takes() {
     options_.report = dir_ / "report.json";
-    name_host(header_);
+    name_host(options_, header_);
     header_.snoop_version = "1";
     header_.tier = "tracepoint";
     header_.updated_at = 5 * kSecond;
@@ -121,6 +121,12 @@ TEST_F(Takes, NothingOfAnotherHost) {
   write();
   EXPECT_FALSE(*take_up_report(options_));
   EXPECT_THAT(names_in(dir_.path()), ElementsAre(HasSubstr("report.json.kept-")));
+}
+
+TEST_F(Takes, WhatAHostOfTheGivenNameWrote) {
+  options_.host_name = header_.hostname = "node-1";
+  write();
+  EXPECT_TRUE(*take_up_report(options_));
 }
 
 TEST_F(Takes, TheContainerThatIsTheSame) {
