@@ -177,6 +177,7 @@ void Naming::apply(Container& container, const KnownContainer& known) const {
   identity.is_sandbox = identity.is_sandbox || known.identity.is_sandbox;
   take(identity.not_observable, known.identity.not_observable);
   take(identity.source, known.identity.source);
+  identity.settled |= known.identity.settled;
   take(container.image, options_.image.empty() ? known.image : options_.image);
   take(container.image_digest, options_.image_digest.empty() ? known.image_digest : options_.image_digest);
   if (options_.container_name.empty() && names_itself(container.cgroup_path)) {

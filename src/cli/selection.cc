@@ -23,19 +23,20 @@ bool is_id_of(std::string_view text, const Container& container) {
 
 Selection::Verdict Selection::judge(const Container& container) const {
   Verdict verdict = judge_name(container);
-  const bool is_told = !container.identity.source.empty();
-  const auto require = [&](bool is_asked, bool fits) {
+  const Identity& identity = container.identity;
+  const auto require = [&](bool is_asked, bool fits, bool is_settled) {
     if (is_asked && !fits && verdict != Verdict::kNo) {
-      verdict = is_told ? Verdict::kNo : Verdict::kUnknown;
+      verdict = is_settled ? Verdict::kNo : Verdict::kUnknown;
     }
   };
-  const Identity& identity = container.identity;
   require(!options_.pods.empty(),
-          std::find(options_.pods.begin(), options_.pods.end(), identity.pod_name) != options_.pods.end());
-  require(!options_.namespace_name.empty(), identity.namespace_name == options_.namespace_name);
+          std::find(options_.pods.begin(), options_.pods.end(), identity.pod_name) != options_.pods.end(),
+          identity.settled.pod);
+  require(!options_.namespace_name.empty(), identity.namespace_name == options_.namespace_name,
+          identity.settled.pod);
   for (const auto& [key, value] : options_.labels) {
     const auto found = identity.labels.find(key);
-    require(true, found != identity.labels.end() && found->second == value);
+    require(true, found != identity.labels.end() && found->second == value, identity.settled.labels);
   }
   return verdict;
 }
@@ -53,7 +54,8 @@ Selection::Verdict Selection::judge_name(const Container& container) const {
   // Whole ids are no names.
   const bool only_ids =
       std::all_of(names.begin(), names.end(), [](const std::string& name) { return is_unique_id(name); });
-  return is_told || (only_ids && is_unique_id(container.identity.id)) ? Verdict::kNo : Verdict::kUnknown;
+  const bool is_settled = container.identity.settled.name || (only_ids && is_unique_id(container.identity.id));
+  return is_settled ? Verdict::kNo : Verdict::kUnknown;
 }
 
 }  // namespace snoop

@@ -13,7 +13,7 @@ class Selection {
   explicit Selection(const Options& options) : options_(options) {}
 
   enum class Verdict { kYes, kNo, kUnknown };
-  /// kUnknown: its runtime has not told enough yet.
+  /// kUnknown: who would know what it is called has not answered for it.
   [[nodiscard]] Verdict judge(const Container& container) const;
 
  private:

@@ -303,7 +303,8 @@ Identity get_identity(const Value& value) {
                     .command = {},
                     .is_sandbox = find(value, "sandbox") != nullptr && get_flag(value, "sandbox"),
                     .not_observable = get_bytes_or_none(value, "not_observable"),
-                    .source = get_bytes_or_none(value, "metadata_source")};
+                    .source = get_bytes_or_none(value, "metadata_source"),
+                    .settled = {}};
   if (find(value, "restart_count") != nullptr) {
     identity.restart_count = get_number(value, "restart_count");
   }
