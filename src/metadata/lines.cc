@@ -122,9 +122,9 @@ std::string container_line(const Container& container, std::string_view source) 
     put_text(json, source);
     put_key(json, "settled");
     json.StartArray();
-    for (const auto& [is_settled, what] : {std::pair(container.settled.name, "name"),
-                                           std::pair(container.settled.pod, "pod"),
-                                           std::pair(container.settled.labels, "labels")}) {
+    for (const auto& [is_settled, what] :
+         {std::pair(container.settled.name, "name"), std::pair(container.settled.pod, "pod"),
+          std::pair(container.settled.labels, "labels")}) {
       if (is_settled) {
         put_text(json, what);
       }
