@@ -315,6 +315,49 @@ class OfPodman(Case):
         self.assertEqual(looked_at(short), {"short"})
         self.assertTrue(everything.final_report()["complete"])
 
+    def test_its_runtime_answers_late(self):
+        """What runc's files say of it has no name: that is no reason to let go of it."""
+        socket = self.scratch / "late.sock"
+        recorder = self.start_recording(targets=("--container", "late"), sockets=(f"podman:{socket}",))
+        wanted = self.podman.podman("run", "-d", "--network", "none", "--name", "late", REGISTRY.image, *uses("late"))
+        self.podman.podman("run", "-d", "--network", "none", "--name", "early", REGISTRY.image, *uses("early"))
+        recorder.wait_for_log("it is in the report, as undecided")
+        recorder.wait_for_log("there is no container 'late' yet")
+        for name in ("late", "early"):
+            self.check(self.wait_for_container(recorder, [name]), undecided=True)
+        self.assertGreaterEqual(recorder.report()["capture"]["undecided_containers"], 2)
+        socket.symlink_to(self.podman.socket)
+        container = self.wait_for_container(recorder, ["late"], id=wanted, name="late")
+        self.check(container, undecided=None)
+        recorder.wait_for_log("is not asked for")
+        report = recorder.final_report()
+        self.assertEqual([one["id"] for one in report.containers], [wanted])
+        self.assertNotIn("undecided_containers", report["capture"])
+
+    def test_without_its_socket(self):
+        """Its files say what it is called, but not which labels it has."""
+        recorder = self.start_recording("--host-root", self.podman.root, targets=("--container", "filed"), sockets=("none",))
+        label = self.start_recording("--host-root", self.podman.root, "--label", "a=b", sockets=("none",),
+                                     report=self.scratch / "label.json")
+        wanted = self.podman.podman("run", "-d", "--network", "none", "--name", "filed", REGISTRY.image, *uses("filed"))
+        self.podman.podman("run", "-d", "--network", "none", "--name", "unlike", REGISTRY.image, *uses("unlike"))
+        self.wait_for_container(recorder, ["filed"], id=wanted, name="filed", runtime="podman", undecided=None)
+        recorder.wait_for_log("is not asked for")
+        self.assertEqual([one["id"] for one in recorder.final_report().containers], [wanted])
+        report = label.final_report()
+        self.assertEqual({name for one in report.containers if one["undecided"] for name in looked_at(one)} & {"filed", "unlike"},
+                         {"filed", "unlike"})
+
+    def test_short_ones(self):
+        """What ended before anybody could say what it is called is in the report all the same."""
+        recorder = self.start_recording("--host-root", self.podman.root, targets=("--container", "job"), sockets=("none",))
+        for number in range(5):
+            self.podman.podman("run", "--rm", "--network", "none", "--name", "job", REGISTRY.image, *uses(number, "true"))
+        report = recorder.final_report()
+        self.assertEqual({name for one in report.containers for name in looked_at(one)}, set("01234"))
+        undecided = [one for one in report.containers if "undecided" in one]
+        self.assertEqual(report["capture"].get("undecided_containers", 0), len(undecided))
+
 
 class OfContainerd(Case):
     @classmethod
