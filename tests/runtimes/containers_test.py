@@ -249,6 +249,7 @@ class OfDocker(Case):
         # -x: not the launcher, which is a child, too.
         helper = wait_for(lambda: subprocess.run(["pgrep", "-P", str(recorder.pid), "-x", "snoop-metadata"],
                                                  capture_output=True, check=False).stdout.split(), "snoop-metadata")
+        self.assertEqual(os.getsid(int(helper[0])), int(helper[0]), "^C is not for it")
         os.kill(int(helper[0]), signal.SIGKILL)
         recorder.wait_for_log("starting it again")
         late = self.start("--name", "late", command=uses("late"))
@@ -515,6 +516,29 @@ class ByPath(Case):
         self.assertTrue(report["complete"], report["losses"])
         found = {one["id"]: looked_at(one) for one in report.containers if int(one["id"], 16) != 999}
         self.assertEqual(found, {f"{number:064x}": {str(number)} for number in range(200)})
+
+    def test_undecided(self):
+        """What is called as a container is in doubt, other cgroups are not, and what is kept of it has a limit."""
+        recorder = self.start_recording(targets=("--container", "wanted"))
+        self.cgroup("plain").run(["/bin/sh", "-c", "[ -e /etc/x-plain ]; true"])
+        self.top(999).run(["/bin/sh", "-c", "[ -e /etc/x-999 ]; true"])
+        report = recorder.fresh_report()
+        self.assertEqual(report["capture"]["undecided_containers"], 1)
+        [container] = recorder.wait_for(lambda: recorder.fresh_report().containers, "the undecided one")
+        self.assertTrue(container["undecided"])
+        self.assertEqual(looked_at(container), {"999"})
+        recorder.wait_for_log("nobody has said whether")
+        script = ("for i in $(seq 1100); do d=$(printf %s/docker/%064x $0 $i); mkdir $d; "
+                  "(echo 0 > $d/cgroup.procs; [ -e /etc/x-$i ]); rmdir $d; done")
+        (harness.CGROUP2 / "docker" / f"{999:064x}").rmdir()
+        subprocess.run(["/bin/sh", "-c", script, str(harness.CGROUP2)], check=True)
+        report = recorder.final_report()
+        kept = len(report.containers)
+        self.assertTrue(900 <= kept <= 1000, kept)
+        self.assertEqual(report["capture"]["undecided_containers"], kept)
+        self.assertFalse(report["complete"])
+        self.assertGreaterEqual(report["losses"]["targets_over_limit"], 1100 - kept)
+        self.assertIn(f"; of {kept} more nobody has said whether they are asked for", recorder.log)
 
     def test_a_flood_of_cgroups(self):
         """More than there are targets for: they are the container's all the same, and the others' lists are whole."""
