@@ -53,6 +53,8 @@ def print_container(container, everything):
     parts += [f"{len(missing)} asked for in vain", f"{container['total_events']} accesses"]
     image = f" ({shown(container['image'])})" if "image" in container else ""
     print(f"{shown(container['name'])}{image}: {', '.join(parts)}")
+    if container.get("undecided"):
+        print("  undecided: nobody has said whether this is one of those that were asked for")
 
     table = Table()
     for file in used:
@@ -105,6 +107,8 @@ def main():
     for container in report["containers"]:
         print_container(container, "--all" in sys.argv)
         print()
+    if "undecided_containers" in report["capture"]:
+        print(f"undecided: of {report['capture']['undecided_containers']} nobody has said whether they are asked for")
     if "only" in report["capture"]:
         print("listed is only what may be of the image (--only image)")
     for gap in report.get("gaps", []):

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -21,8 +22,13 @@ using std::chrono::seconds;
 constexpr seconds kCandidateTime{5};
 /// From what says that a container is not asked for until it is let go of.
 constexpr seconds kUnwantedTime{2};
-/// snoop-metadata gives up before that.
-constexpr WallTime kUndecidedTime = 120'000'000'000;
+/// Most runtimes have told of a container by then.
+constexpr WallTime kDoubtTime = 5'000'000'000;
+/// From the start until what is asked for and not there is told of.
+constexpr seconds kMissingTime{5};
+/// Of ended containers that are still undecided.
+constexpr size_t kMostDoubtful = 1'000;
+constexpr size_t kMostDoubtfulFiles = 200'000;
 /// What a program of the kernel side that runs just now may take.
 constexpr milliseconds kRetireTime{50};
 /// Between two looks at all cgroups, where some could not be adopted.
@@ -281,6 +287,7 @@ void ContainerTargets::judge(Container& container) {
   Container& judged = *recorder_.find(target);
   const Selection::Verdict verdict = selection_.judge(judged);
   judged.undecided = verdict != Selection::Verdict::kYes;
+  judged.doubtful = judged.doubtful && verdict == Selection::Verdict::kUnknown;
   if (verdict == Selection::Verdict::kNo) {
     unwanted_since_.try_emplace(target, Clock::now());
   } else {
@@ -394,20 +401,75 @@ void ContainerTargets::on_round(bool all) {
       dropped.push_back(target);
     }
   }
-  const WallTime wall = wall_now();
-  for (const Container& container : recorder_.containers()) {
-    if (container.undecided && container.target != 0 && container.ended_at != 0 &&
-        wall - container.ended_at > kUndecidedTime && !unwanted_since_.contains(container.target)) {
-      dropped.push_back(container.target);
-      given_up_++;
-    }
-  }
   for (const uint32_t target : dropped) {
     if (recorder_.find(target) != nullptr) {
       drop(target);
     }
   }
+  mark_doubtful(all);
+  forget_oldest_doubtful();
+  if (!told_missing_ && now >= started_at_ + kMissingTime) {
+    told_missing_ = true;
+    tell_what_is_missing();
+  }
   look_again();
+}
+
+/// Of what may be no container at all nothing is said, nor of what is known not to be asked for.
+bool ContainerTargets::is_undecided(const Container& container) const {
+  return container.undecided && container.target != 0 && !container.cgroup_path.empty() &&
+         !candidates_.contains(container.target) && !unwanted_since_.contains(container.target);
+}
+
+void ContainerTargets::mark_doubtful(bool all) {
+  const WallTime now = wall_now();
+  for (Container& container : recorder_.containers()) {
+    const bool is_due = all || now - container.observed.back().from > kDoubtTime;
+    if (container.doubtful || !is_due || !is_undecided(container)) {
+      continue;
+    }
+    container.doubtful = true;
+    spdlog::log(std::exchange(told_doubtful_, true) ? spdlog::level::debug : spdlog::level::warn,
+                "nobody has said whether {} ({}) is asked for: it is in the report, as undecided",
+                printable(container.name), printable(container.cgroup_path));
+  }
+}
+
+/// Somebody may still tell of them, however late: what is kept for that has a limit.
+void ContainerTargets::forget_oldest_doubtful() {
+  std::vector<std::pair<WallTime, uint32_t>> ended;
+  size_t files = 0;
+  for (const Container& container : recorder_.containers()) {
+    if (container.ended_at != 0 && is_undecided(container)) {
+      ended.emplace_back(container.ended_at, container.target);
+      files += container.files.size();
+    }
+  }
+  if (ended.size() <= kMostDoubtful && files <= kMostDoubtfulFiles) {
+    return;
+  }
+  std::sort(ended.begin(), ended.end());
+  size_t left = ended.size();
+  for (const auto& [ended_at, target] : ended) {
+    // A tenth at a time.
+    if (left <= kMostDoubtful - kMostDoubtful / 10 && files <= kMostDoubtfulFiles - kMostDoubtfulFiles / 10) {
+      break;
+    }
+    files -= recorder_.find(target)->files.size();
+    left--;
+    drop(target);
+    pool_.count_over_limit();
+  }
+  if (!std::exchange(told_forgotten_, true)) {
+    spdlog::warn(
+        "too many ended containers of which nobody has said whether they are asked for: the oldest are forgotten");
+  }
+}
+
+void ContainerTargets::tell_what_is_missing() {
+  for (const std::string& name : selection_.missing(recorder_.containers())) {
+    spdlog::warn("there is no {} yet", printable(name));
+  }
 }
 
 /// Where the kernel side found no target for new cgroups, they have none until somebody looks.
@@ -428,11 +490,9 @@ void ContainerTargets::look_again() {
 }
 
 uint64_t ContainerTargets::undecided() const {
-  uint64_t count = given_up_;
-  for (const Container& container : recorder_.containers()) {
-    count += container.undecided ? 1 : 0;
-  }
-  return count;
+  const std::vector<Container>& containers = recorder_.containers();
+  return static_cast<uint64_t>(
+      std::count_if(containers.begin(), containers.end(), [&](const Container& one) { return is_undecided(one); }));
 }
 
 }  // namespace snoop

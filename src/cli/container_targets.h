@@ -57,7 +57,7 @@ class ContainerTargets {
   /// After each round of the reader; `all`: nothing comes any more.
   void on_round(bool all);
 
-  /// Recorded, and not known yet whether they are asked for; or never known.
+  /// Containers of which it is not known yet whether they are asked for.
   [[nodiscard]] uint64_t undecided() const;
 
  private:
@@ -90,6 +90,10 @@ class ContainerTargets {
   void drop(uint32_t target);
   void settle(uint32_t target, const Retired& retired);
   void look_again();
+  [[nodiscard]] bool is_undecided(const Container& container) const;
+  void mark_doubtful(bool all);
+  void forget_oldest_doubtful();
+  void tell_what_is_missing();
 
   const CgroupTree& tree_;
   Probe& probe_;
@@ -108,7 +112,12 @@ class ContainerTargets {
   std::map<uint32_t, Clock::time_point> unwanted_since_;
   std::map<uint32_t, Retired> retired_;
   uint64_t round_ = 0;
-  uint64_t given_up_ = 0;
+  /// A first container of this kind was told of.
+  bool told_doubtful_ = false;
+  bool told_forgotten_ = false;
+  /// It is known what of that which is asked for is not there, or not yet.
+  bool told_missing_ = false;
+  Clock::time_point started_at_ = Clock::now();
   /// Containers that were there found no target.
   bool is_starved_ = false;
   uint64_t over_limit_ = 0;

@@ -96,7 +96,9 @@ void Naming::on_added(Container& container) {
 void Naming::on_revived(const Container& container) {
   if (!container.identity.id.empty()) {
     by_id_.emplace(container.identity.id, container.target);
-  } else if (!container.cgroup_path.empty()) {
+  }
+  // A path may have a name of its own for what its runtime calls otherwise.
+  if (!container.cgroup_path.empty() && !is_unique_id(container.identity.id)) {
     by_path_.emplace(container.cgroup_path, container.target);
   }
 }
@@ -136,6 +138,8 @@ void Naming::on_known(const KnownContainer& known, bool is_again) {
     const auto [begin, end] = by_path_.equal_range(known.cgroup_path);
     std::for_each(begin, end, [&](const auto& one) { consider(one.second); });
   }
+  std::sort(fitting.begin(), fitting.end());
+  fitting.erase(std::unique(fitting.begin(), fitting.end()), fitting.end());
   // A name that is free again: what is told is of the one that has it now.
   const auto has_ended = [&](uint32_t target) { return recorder_.find(target)->ended_at != 0; };
   if (!is_unique_id(known.identity.id) && !std::all_of(fitting.begin(), fitting.end(), has_ended)) {
@@ -177,6 +181,7 @@ void Naming::apply(Container& container, const KnownContainer& known) const {
   identity.is_sandbox = identity.is_sandbox || known.identity.is_sandbox;
   take(identity.not_observable, known.identity.not_observable);
   take(identity.source, known.identity.source);
+  identity.settled |= known.identity.settled;
   take(container.image, options_.image.empty() ? known.image : options_.image);
   take(container.image_digest, options_.image_digest.empty() ? known.image_digest : options_.image_digest);
   if (options_.container_name.empty() && names_itself(container.cgroup_path)) {

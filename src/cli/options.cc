@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
@@ -11,6 +14,7 @@
 
 #include "base/text.h"
 #include "cli/settings.h"
+#include "container/runtime_socket.h"
 #include "probe/probe.h"
 #include "service/listener.h"
 #include "version.h"
@@ -82,6 +86,29 @@ CLI::Validator absolute_or_empty() {
   return {check, "", ""};
 }
 
+CLI::Validator host_directory() {
+  const auto check = [](const std::string& text) {
+    if (text.empty()) {
+      return std::string();
+    }
+    struct stat info = {};
+    const bool is_directory = text.front() == '/' && ::stat(text.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+    return is_directory ? std::string() : fmt::format("must be a directory, its path from / on, unlike '{}'", text);
+  };
+  return {check, "", ""};
+}
+
+CLI::Validator program_or_none() {
+  const auto check = [](const std::string& text) {
+    struct stat info = {};
+    const bool is_program =
+        text.empty() || text == "none" ||
+        (::stat(text.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(text.c_str(), X_OK) == 0);
+    return is_program ? std::string() : fmt::format("must be a program, or 'none', unlike '{}'", text);
+  };
+  return {check, "", ""};
+}
+
 void add_sandbox_option(CLI::App& app, Options& options) {
   app.add_flag_callback(
          "--no-sandbox", [&options] { options.sandbox = false; },
@@ -149,15 +176,18 @@ void add_label_options(CLI::App& app, Options& options, const std::string& group
 void add_metadata_options(CLI::App& app, Options& options) {
   app.add_option("--metadata-program", options.metadata_program,
                  "The program that asks runtimes for names and images; none: do not ask [snoop-metadata]")
+      ->check(program_or_none())
       ->type_name("PATH")
       ->group("Names of containers");
   add_list(app, "--runtime-socket", options.runtime_sockets,
            "A runtime's socket, instead of the usual ones: [cri|containerd|docker|podman:]PATH; 'none' for none\n"
            "(repeatable)")
+      ->check(CLI::Validator(wrong_with_socket, "", ""))
       ->type_name("SOCKET")
       ->group("Names of containers");
   app.add_option("--host-root", options.host_root,
                  "Where the host's files are mounted, if snoop runs in a container; the usual sockets are below [/]")
+      ->check(host_directory())
       ->type_name("PATH")
       ->group("Names of containers");
 }

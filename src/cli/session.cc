@@ -41,9 +41,12 @@ uint64_t resident_bytes(int statm) {
 /// A container that was there before may have another image now, under the same name.
 constexpr std::chrono::seconds kWaitForImage{10};
 
+/// Between two looks at what is undecided, while nothing happens.
+constexpr std::chrono::milliseconds kIdleRound{2'000};
+
 }  // namespace
 
-Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access)
+Session::Session(const Options& options, CgroupTree tree, Probe probe, Timer idle, AccessHandler on_access)
     : options_(options),
       tree_(std::move(tree)),
       probe_(std::move(probe)),
@@ -61,6 +64,7 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
                .while_forking = [this](bool forking) { probe_.expect_own_child(forking); }}),
       targets_(options, tree_, probe_, recorder_, target_handlers()),
       baseline_(tree_, probe_, recorder_),
+      idle_(std::move(idle)),
       statm_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       started_at_(wall_now()) {
   if (!probe_.sees_io_uring()) {
@@ -98,7 +102,12 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
   if (!probe) {
     return tl::unexpected(probe.error());
   }
-  std::unique_ptr<Session> session(new Session(options, std::move(*tree), std::move(*probe), std::move(on_access)));
+  Result<Timer> idle = Timer::create();
+  if (!idle) {
+    return tl::unexpected(idle.error());
+  }
+  std::unique_ptr<Session> session(
+      new Session(options, std::move(*tree), std::move(*probe), std::move(*idle), std::move(on_access)));
   Session* self = session.get();
   if (Result<void> attached = self->probe_.attach(); !attached) {
     return tl::unexpected(attached.error());
@@ -115,12 +124,27 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
     return tl::unexpected(reader.error());
   }
   self->reader_ = std::move(*reader);
+  if (Result<void> watched = self->watch_idle(loop); !watched) {
+    return tl::unexpected(watched.error());
+  }
   self->resolver_.hold_own_root();
   self->last_round_ = self->started_at_;
   if (Result<void> watched = self->baseline_.watch(loop); !watched) {
     return tl::unexpected(watched.error());
   }
   return session;
+}
+
+Result<void> Session::watch_idle(EventLoop& loop) {
+  if (!options_.selects()) {
+    return {};
+  }
+  idle_.start(kIdleRound);
+  return loop.watch(idle_.fd(), [this] {
+    idle_.acknowledge();
+    reader_->drain();
+    idle_.start(kIdleRound);
+  });
 }
 
 void Session::go_on_from(ReportContents former) {
@@ -407,6 +431,14 @@ void Session::collect_stats() {
   }
 }
 
+uint64_t Session::undecided() const {
+  uint64_t count = targets_.undecided();
+  for (size_t i = 0; former_ && i < former_->containers.size(); i++) {
+    count += former_->containers[i].undecided ? 1 : 0;
+  }
+  return count;
+}
+
 ReportHeader Session::header(bool final) {
   ReportHeader header;
   header.snoop_version = kVersion;
@@ -416,7 +448,7 @@ ReportHeader Session::header(bool final) {
   header.not_seen = not_seen_;
   header.only_image = options_.only_image;
   header.metadata_sources = naming_.sources();
-  header.undecided_containers = targets_.undecided();
+  header.undecided_containers = undecided();
   header.pod_name = options_.pod_name;
   if (!options_.selects()) {
     header.namespace_name = options_.namespace_name;
@@ -503,6 +535,7 @@ std::string Session::metrics() {
   figures.started_at = started_at_;
   figures.pod_name = options_.pod_name;
   figures.namespace_name = options_.namespace_name;
+  figures.undecided_containers = undecided();
   figures.records = record_counts_;
   figures.report = report_writes_;
   figures.interval = options_.command == Command::kRecord ? options_.interval : std::chrono::milliseconds(0);
@@ -542,6 +575,7 @@ Session::Totals Session::totals() {
   collect_stats();
   Totals totals;
   totals.lost = undecodable_ + probe_.skipped_runs();
+  totals.undecided = undecided();
   for (const Container& container : recorder_.containers()) {
     if (container.undecided) {
       continue;
@@ -557,8 +591,11 @@ Session::Totals Session::totals() {
 std::string Session::summary() {
   const Totals sums = totals();
   const size_t count = sums.containers;
-  return fmt::format("{} paths of {} container{}, {} accesses, {} lost", sums.files, count, count == 1 ? "" : "s",
-                     sums.events, sums.lost);
+  const std::string undecided =
+      sums.undecided == 0 ? std::string()
+                          : fmt::format("; of {} more nobody has said whether they are asked for", sums.undecided);
+  return fmt::format("{} paths of {} container{}, {} accesses, {} lost{}", sums.files, count, count == 1 ? "" : "s",
+                     sums.events, sums.lost, undecided);
 }
 
 void log_error(const Error& error) {

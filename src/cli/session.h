@@ -74,6 +74,8 @@ class Session {
     /// Accesses, repeats too.
     uint64_t events = 0;
     uint64_t lost = 0;
+    /// Containers of which nobody has said whether they are asked for: not in the above.
+    uint64_t undecided = 0;
   };
   [[nodiscard]] Totals totals();
   /// One line: how much was seen, how much lost.
@@ -89,13 +91,15 @@ class Session {
   [[nodiscard]] Recorder& recorder() { return recorder_; }
 
  private:
-  Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access);
+  Session(const Options& options, CgroupTree tree, Probe probe, Timer idle, AccessHandler on_access);
 
   void on_bytes(std::span<const std::byte> bytes);
   void on_access(const Record& record);
   void on_file(const Record& record);
   std::optional<uint32_t> keep(const Record& record, const Access& access);
   void on_round();
+  [[nodiscard]] Result<void> watch_idle(EventLoop& loop);
+  [[nodiscard]] uint64_t undecided() const;
   bool note_ring_losses();
   void collect_uses();
   /// A new one: what the options and the report that is gone on from say of it.
@@ -123,6 +127,8 @@ class Session {
   Targets targets_;
   Baseline baseline_;
   std::unique_ptr<RingReader> reader_;
+  /// With a selection: rounds also where nothing comes.
+  Timer idle_;
   uint64_t undecodable_ = 0;
   RecordCounts record_counts_;
   ReportWrites report_writes_;

@@ -130,6 +130,9 @@ Result<int> trace(const Options& options) {
     spdlog::warn("{} accesses not shown: it took too long to know whether their containers were asked for",
                  held_too_many);
   }
+  if (held_count != 0) {
+    spdlog::warn("{} accesses not shown: nobody has said whether their containers are asked for", held_count);
+  }
   const Session::Totals totals = session->totals();
   spdlog::info("{} accesses, {} lost", totals.events, totals.lost);
   return kExitOk;

@@ -65,8 +65,10 @@ std::vector<KnownContainer> list_containers(const CgroupTree& tree, std::vector<
       continue;
     }
     const auto found = std::find_if(list.begin(), list.end(), [&](const KnownContainer& other) {
-      return other.identity.source.empty() && other.identity.id == one.identity.id &&
-             is_told_of(one.cgroup_path, other.cgroup_path);
+      // A path may have a name of its own for what its runtime calls otherwise.
+      const bool same_cgroup = !is_unique_id(other.identity.id) && other.cgroup_path == one.cgroup_path;
+      return other.identity.source.empty() &&
+             (same_cgroup || (other.identity.id == one.identity.id && is_told_of(one.cgroup_path, other.cgroup_path)));
     });
     if (found == list.end()) {
       list.push_back(std::move(one));

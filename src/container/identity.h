@@ -17,6 +17,24 @@ namespace snoop {
   return id.size() == 64 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+/// What of a container is known for good: who would know it has said it, or said nothing of it. Where that is not so, a
+/// runtime that answers late may say more.
+struct Settled {
+  bool name = false;
+  /// And the pod's namespace.
+  bool pod = false;
+  bool labels = false;
+
+  Settled& operator|=(const Settled& other) {
+    name = name || other.name;
+    pod = pod || other.pod;
+    labels = labels || other.labels;
+    return *this;
+  }
+  bool operator==(const Settled&) const = default;
+};
+inline constexpr Settled kAllSettled = {.name = true, .pod = true, .labels = true};
+
 /// Who a container is beside its name and image. Empty: not known, or there is none.
 struct Identity {
   /// As ContainerName has it.
@@ -39,6 +57,7 @@ struct Identity {
   std::string not_observable;
   /// Who told; empty: nothing but the path of its cgroup is known.
   std::string source;
+  Settled settled;
 };
 
 /// What somebody who knows tells of a container.

@@ -107,6 +107,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     ::sigaction(number, &usual, nullptr);
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The terminal's signals are for snoop, which ends it in its own time.
+  ::setsid();
   // snoop may have died before that.
   if (::getppid() == parent && ::dup2(socket, STDIN_FILENO) >= 0 && ::dup2(socket, STDOUT_FILENO) >= 0) {
     const int nowhere = keeps_stderr ? -1 : ::open("/dev/null", O_WRONLY);

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "container/cgroup.h"
 #include "container/metadata_message.h"
+#include "container/runtime_socket.h"
 
 namespace snoop {
 
@@ -61,6 +62,29 @@ std::string find_metadata_program() {
     }
   }
   return {};
+}
+
+std::string trouble_with(const MetadataSource& source, const std::vector<std::string>& arguments) {
+  const bool is_missing = source.state == "missing";
+  if (source.state == "answered" || source.state == "untried" || source.name == "oci") {
+    return {};
+  }
+  std::string trouble;
+  for (const std::string& argument : arguments) {
+    for (const RuntimeSocket& socket : parse_socket(argument)) {
+      if (socket.path != source.endpoint) {
+        continue;
+      }
+      trouble = is_missing ? fmt::format("there is no socket {}", source.endpoint) : trouble;
+      if (socket.is_guess) {
+        trouble = fmt::format(
+            "{}{} is taken for one of {}, since its name does not say what it is: else give podman:{} "
+            "or docker:{}",
+            trouble, trouble.empty() ? source.endpoint : ", which", source.name, socket.path, socket.path);
+      }
+    }
+  }
+  return trouble;
 }
 
 MetadataClient::MetadataClient(EventLoop& loop, Launcher launcher, bool once, Handlers handlers, Timer timer)
@@ -269,6 +293,12 @@ void MetadataClient::on_source(MetadataSource&& source) {
         source.state == "missing" || source.state == "untried" ? spdlog::level::debug : spdlog::level::info;
     spdlog::log(level, "containers' names by {} ({}): {}{}{}", printable(source.name), printable(source.endpoint),
                 source.state, source.error.empty() ? "" : ": ", printable(source.error));
+  }
+  if (known == sources_.end() || known->state != source.state) {
+    if (const std::string trouble = trouble_with(source, launcher_.program().arguments);
+        !trouble.empty() && told_trouble_.insert(trouble).second) {
+      spdlog::warn("{}", printable(trouble));
+    }
   }
   if (known == sources_.end()) {
     sources_.push_back(std::move(source));

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,10 @@ namespace snoop {
 
 /// The program that asks runtimes, beside this one or in ../libexec/snoop; empty: there is none.
 [[nodiscard]] std::string find_metadata_program();
+
+/// What to say of a source that does not answer as it was meant to; `arguments`: those of the program. Empty: nothing,
+/// it answers, or nobody has named it.
+[[nodiscard]] std::string trouble_with(const MetadataSource& source, const std::vector<std::string>& arguments);
 
 /// Runs snoop-metadata, asks it, and hands on what it tells. Never waits for it: what it does not take is kept, up to a
 /// bound, and if it ends it is started again.
@@ -86,6 +91,7 @@ class MetadataClient {
   size_t nonsense_ = 0;
   std::string to_write_;
   std::vector<MetadataSource> sources_;
+  std::set<std::string> told_trouble_;
   /// Why it does not run; empty: it does.
   std::string down_;
 };

@@ -114,6 +114,18 @@ class Members {
     return words;
   }
 
+  /// Of who does not say it, no more will come.
+  Settled settled(const std::string& key) {
+    if (find(key) == nullptr) {
+      return kAllSettled;
+    }
+    Settled settled;
+    for (const std::string& word : words(key)) {
+      settled |= {.name = word == "name", .pod = word == "pod", .labels = word == "labels"};
+    }
+    return settled;
+  }
+
   [[nodiscard]] bool is_damaged() const { return damaged_; }
 
  private:
@@ -140,7 +152,9 @@ std::optional<MetadataMessage> container_of(const Value& object) {
                     .command = members.words("command"),
                     .is_sandbox = members.flag("sandbox", false),
                     .not_observable = members.text("why_not_observable"),
-                    .source = members.text("source")};
+                    .source = members.text("source"),
+                    .settled = {}};
+  known.identity.settled = members.settled("settled");
   known.name = members.text("name");
   known.image = members.text("image");
   known.image_digest = members.text("image_digest");

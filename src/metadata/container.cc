@@ -72,6 +72,7 @@ void Container::fill_from(const Container& other) {
   fill(state, other.state);
   fill(why_not_observable, other.why_not_observable);
   sandbox = sandbox || other.sandbox;
+  settled |= other.settled;
 }
 
 void Container::limit() {

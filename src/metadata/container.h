@@ -42,6 +42,8 @@ struct Container {
   /// It only holds a pod's namespaces ("pause").
   bool sandbox = false;
   std::string why_not_observable;
+  /// By the one who tells this.
+  Settled settled;
 
   /// Takes from another what this one does not know.
   void fill_from(const Container& other);

@@ -110,6 +110,7 @@ Container common_parts(const Value& inspected) {
   container.command = command_of(inspected);
   container.pid = pid_of(member(inspected, "State", "Pid"));
   container.state = state_of(text_of(member(inspected, "State", "Status")));
+  container.settled = kAllSettled;
   return container;
 }
 
@@ -164,6 +165,7 @@ Container event_container(std::string_view line) {
   const Value& attributes = member(json->root(), "Actor", "Attributes");
   container.name = text_of(member(attributes, "name"));
   container.image = text_of(member(attributes, "image"));
+  container.settled.name = !container.name.empty();
   return container;
 }
 
@@ -340,6 +342,8 @@ SourceState PodmanSource::inspect(const std::string& prefix, const std::string& 
     if (pod != pods_.end()) {
       container.pod = pod->second.name;
       container.labels.insert(pod->second.labels.begin(), pod->second.labels.end());
+    } else {
+      container.settled = {.name = true, .pod = false, .labels = false};
     }
   }
   found.push_back(std::move(container));

@@ -150,6 +150,7 @@ SourceState CriSource::list_all(const std::string& id, std::vector<Container>& f
     container.ns = pod.metadata().namespace_();
     const std::map<std::string, std::string> labels = map_of(pod.labels());
     container.labels.insert(labels.begin(), labels.end());
+    container.settled = kAllSettled;
     container.why_not_observable = why_not_observable(pod.runtime_handler());
   };
 
@@ -180,6 +181,7 @@ SourceState CriSource::list_all(const std::string& id, std::vector<Container>& f
     }
     container.runtime = runtime_;
     container.name = item.metadata().name();
+    container.settled.name = true;
     container.restart_count = item.metadata().attempt();
     container.image = item.image().image();
     container.image_id = image_id_of(item.image_ref());
@@ -297,10 +299,14 @@ Container container_of(const wire::CtrContainer& item, const std::string& ns, Oc
   if (ns == kKubernetesNamespace && container.labels.contains("io.cri-containerd.kind")) {
     fill_from_labels(container, container.labels);
     config.fill(container);
+    // Those of the pod are CRI's to tell.
+    container.settled = {.name = true, .pod = true, .labels = false};
   } else if (const auto name = container.labels.find("nerdctl/name"); name != container.labels.end()) {
     container.name = name->second;
+    container.settled = kAllSettled;
   } else if (!is_unique_id(container.id)) {
     container.name = container.id;
+    container.settled = kAllSettled;
   }
   return container;
 }

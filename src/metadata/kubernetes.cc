@@ -74,6 +74,7 @@ std::vector<Container> pod_containers(const Value& pod) {
       container.id = url.substr(at + 3);
       container.runtime = url.substr(0, at);
       container.name = text_of(member(status, "name"));
+      container.settled = kAllSettled;
       container.image = text_of(member(status, "image"));
       const std::string image_id = text_of(member(status, "imageID"));
       container.image_id = image_id_of(image_id);

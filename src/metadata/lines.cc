@@ -120,6 +120,16 @@ std::string container_line(const Container& container, std::string_view source) 
     put_known(json, "why_not_observable", container.why_not_observable);
     put_key(json, "source");
     put_text(json, source);
+    put_key(json, "settled");
+    json.StartArray();
+    for (const auto& [is_settled, what] :
+         {std::pair(container.settled.name, "name"), std::pair(container.settled.pod, "pod"),
+          std::pair(container.settled.labels, "labels")}) {
+      if (is_settled) {
+        put_text(json, what);
+      }
+    }
+    json.EndArray();
   });
 }
 

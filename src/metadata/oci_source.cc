@@ -97,6 +97,10 @@ std::optional<Container> parse_docker_config(std::string_view text) {
   if (!container.name.empty() && container.name.front() == '/') {
     container.name.erase(0, 1);
   }
+  // What the kubelet's shim calls so is another's to tell.
+  if (!container.name.empty() && !container.name.starts_with("k8s_")) {
+    container.settled = kAllSettled;
+  }
   container.image = text_of(member(root, "Config", "Image"));
   container.image_id = image_id_of(text_of(member(root, "Image")));
   container.labels = texts_of(member(root, "Config", "Labels"));
@@ -143,6 +147,8 @@ std::vector<Container> parse_storage_containers(std::string_view text) {
     if (container.name.empty() && !names.empty()) {
       container.name = names.front();
     }
+    // Podman's pods, and anybody's labels, stand elsewhere.
+    container.settled = {.name = !container.name.empty(), .pod = !container.pod.empty(), .labels = false};
     if (!container.id.empty()) {
       containers.push_back(std::move(container));
     }
@@ -220,6 +226,7 @@ void OciSource::read_containerd(const std::string& id, std::vector<Container>& f
       if (!is_unique_id(name)) {
         container.name = name;
       }
+      container.settled = {.name = !container.name.empty(), .pod = !container.pod.empty(), .labels = false};
       container.cgroup = host_.cgroup_of(name, container.pid, config->cgroups_path);
       found.push_back(std::move(container));
     }
@@ -245,6 +252,7 @@ void OciSource::read_runc(const std::string& id, std::vector<Container>& found) 
     if (!is_unique_id(name)) {
       container.runtime = "runc";
       container.name = name;
+      container.settled = kAllSettled;
     }
     container.cgroup = host_.cgroup_of(name, container.pid, state->cgroups_path);
     found.push_back(std::move(container));
@@ -272,6 +280,7 @@ void OciSource::read_crun(const std::string& id, std::vector<Container>& found) 
     if (!is_unique_id(name)) {
       container.runtime = "crun";
       container.name = name;
+      container.settled = kAllSettled;
     }
     container.cgroup = host_.cgroup_of(name, container.pid, text_of(member(json->root(), "cgroup-path")));
     found.push_back(std::move(container));

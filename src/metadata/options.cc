@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <map>
 #include <string>
 #include <utility>
 
@@ -13,8 +12,6 @@
 namespace snoop::metadata {
 
 namespace {
-
-using Kind = RuntimeSocket::Kind;
 
 constexpr const char* kDefaultSockets[] = {
     "containerd:/run/containerd/containerd.sock",
@@ -41,39 +38,6 @@ std::string from_environment(const char* name) {
 
 }  // namespace
 
-std::vector<RuntimeSocket> parse_socket(const std::string& text) {
-  static const std::map<std::string, std::vector<Kind>> kKinds = {
-      {"cri", {Kind::kCri}},
-      {"containerd", {Kind::kCri, Kind::kContainerd}},
-      {"docker", {Kind::kDocker}},
-      {"podman", {Kind::kPodman}},
-  };
-  std::string path = text;
-  std::string kind;
-  if (const size_t colon = text.find(':'); colon != std::string::npos && text.front() != '/') {
-    kind = text.substr(0, colon);
-    path = text.substr(colon + 1);
-  } else {
-    // By the usual names.
-    kind = "cri";
-    const std::string file = text.substr(text.rfind('/') + 1);
-    for (const char* name : {"cri-dockerd", "podman", "docker", "containerd"}) {
-      if (file.find(name) != std::string::npos) {
-        kind = std::string(name) == "cri-dockerd" ? "cri" : name;
-        break;
-      }
-    }
-  }
-  std::vector<RuntimeSocket> sockets;
-  const auto found = kKinds.find(kind);
-  if (found != kKinds.end() && !path.empty() && path.front() == '/') {
-    for (const Kind each : found->second) {
-      sockets.push_back({each, path});
-    }
-  }
-  return sockets;
-}
-
 Options parse_options(int argc, char** argv) {
   Options options;
   CLI::App app("snoop-metadata: tells snoop which containers there are, and of which images");
@@ -83,11 +47,7 @@ Options parse_options(int argc, char** argv) {
   std::vector<std::string> sockets;
   app.add_option("--runtime-socket", sockets,
                  "A runtime's socket, instead of the usual ones: [cri|containerd|docker|podman:]PATH; 'none' for none")
-      ->check([](const std::string& text) {
-        return text == "none" || !parse_socket(text).empty()
-                   ? std::string()
-                   : "'" + text + "' is no socket: give [cri|containerd|docker|podman:]PATH, the path from / on";
-      });
+      ->check([](const std::string& text) { return wrong_with_socket(text); });
   app.add_option("--host-root", options.host_root, "Where the host's files are mounted; the usual sockets are below")
       ->check(CLI::ExistingDirectory)
       ->capture_default_str();
@@ -122,7 +82,7 @@ Options parse_options(int argc, char** argv) {
   if (sockets.empty()) {
     for (const char* text : kDefaultSockets) {
       for (RuntimeSocket& socket : parse_socket(text)) {
-        options.sockets.push_back({socket.kind, host.path(socket.path)});
+        options.sockets.push_back({socket.kind, host.path(socket.path), socket.is_guess});
       }
     }
   }

@@ -6,16 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "container/runtime_socket.h"
 #include "metadata/kubernetes.h"
 
 namespace snoop::metadata {
-
-/// A runtime's socket, and what is spoken there.
-struct RuntimeSocket {
-  enum class Kind { kCri, kContainerd, kDocker, kPodman };
-  Kind kind = Kind::kCri;
-  std::string path;
-};
 
 struct Options {
   std::vector<RuntimeSocket> sockets;
@@ -30,8 +24,4 @@ struct Options {
 };
 
 [[nodiscard]] Options parse_options(int argc, char** argv);
-
-/// [KIND:]PATH; containerd's socket speaks CRI, too. Empty where KIND is none.
-[[nodiscard]] std::vector<RuntimeSocket> parse_socket(const std::string& text);
-
 }  // namespace snoop::metadata

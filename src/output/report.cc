@@ -240,6 +240,10 @@ void put_container(Output& output, Writer& json, WallTime now, const Container& 
 
   json.StartObject();
   put_identity(json, container.name, container.image, container.image_digest, container.identity);
+  if (container.undecided) {
+    put_key(json, "undecided");
+    json.Bool(true);
+  }
   put_number(json, "cgroup_id", container.cgroup_id);
   put_bytes(json, "cgroup_path", container.cgroup_path);
   put_intervals(json, "observed", container.observed_until(now));

@@ -32,7 +32,7 @@ struct ReportHeader {
   std::vector<std::string> not_seen;
   /// Who was asked for names and images in the last run; empty: nobody.
   std::vector<MetadataSource> metadata_sources;
-  /// Containers that are left out because nobody has said yet whether they are asked for.
+  /// Containers of which nobody has said yet whether they are asked for.
   uint64_t undecided_containers = 0;
   /// Files that are known to be none of the image are left out.
   bool only_image = false;

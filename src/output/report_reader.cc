@@ -303,7 +303,8 @@ Identity get_identity(const Value& value) {
                     .command = {},
                     .is_sandbox = find(value, "sandbox") != nullptr && get_flag(value, "sandbox"),
                     .not_observable = get_bytes_or_none(value, "not_observable"),
-                    .source = get_bytes_or_none(value, "metadata_source")};
+                    .source = get_bytes_or_none(value, "metadata_source"),
+                    .settled = {}};
   if (find(value, "restart_count") != nullptr) {
     identity.restart_count = get_number(value, "restart_count");
   }
@@ -333,7 +334,8 @@ Container get_container(const Value& value, AccessStore files) {
                       .observed = get_intervals(value, "observed"),
                       .ended_at = find(value, "ended_at") == nullptr ? 0 : get_time(value, "ended_at"),
                       .only_if_used = false,
-                      .undecided = false,
+                      .undecided = find(value, "undecided") != nullptr,
+                      .doubtful = find(value, "undecided") != nullptr,
                       .total_events = 0,
                       .losses = {},
                       .base_unknown_here = 0,

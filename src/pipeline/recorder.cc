@@ -199,6 +199,7 @@ Container& Recorder::add_container(std::string name, uint64_t cgroup_id, std::st
                       .ended_at = 0,
                       .only_if_used = false,
                       .undecided = false,
+                      .doubtful = false,
                       .total_events = 0,
                       .losses = {},
                       .base_unknown_here = 0,

@@ -73,8 +73,10 @@ struct Container {
   WallTime ended_at = 0;
   /// Nobody asked for it by name: reported only if it used anything.
   bool only_if_used = false;
-  /// Not known yet whether it is one of those that were asked for: not reported.
+  /// Not known yet whether it is one of those that were asked for: not reported, unless it is doubtful.
   bool undecided = false;
+  /// Undecided for so long that it may stay so: reported, and marked.
+  bool doubtful = false;
 
   /// Read from the kernel side by whoever reports: of this run.
   uint64_t total_events = 0;
@@ -96,7 +98,7 @@ struct Container {
 
   [[nodiscard]] bool is_there() const { return target != 0 && ended_at == 0; }
   [[nodiscard]] bool is_reported() const {
-    return !undecided && (!only_if_used || all_events() != 0 || files.size() != 0);
+    return (!undecided || doubtful) && (!only_if_used || all_events() != 0 || files.size() != 0);
   }
   [[nodiscard]] uint64_t all_events() const { return earlier_events + total_events; }
   [[nodiscard]] Losses all_losses() const;

@@ -21,6 +21,10 @@ std::string container_list(const std::vector<Container>& containers) {
     }
     json.StartObject();
     put_identity(json, container.name, container.image, container.image_digest, container.identity);
+    if (container.undecided) {
+      put_key(json, "undecided");
+      json.Bool(true);
+    }
     put_bytes(json, "cgroup_path", container.cgroup_path);
     put_key(json, "cgroup_id");
     json.Uint64(container.cgroup_id);

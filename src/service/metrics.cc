@@ -59,6 +59,10 @@ constexpr Description kLosses = {
     "cause"};
 constexpr Description kContainers = {"snoop_containers", MetricType::Gauge,
                                      "Containers in the report, by whether they are still there.", "", "state"};
+constexpr Description kUndecided = {
+    "snoop_undecided_containers", MetricType::Gauge,
+    "Containers of which nobody has said whether --container, --pod, --namespace or --label mean them.",
+    "They have no series of their own."};
 constexpr Description kContainersInOther = {
     "snoop_containers_without_series", MetricType::Gauge,
     "Containers whose figures are in those of the container \"_other\", because there are too many.",
@@ -119,6 +123,7 @@ constexpr std::array kAll = {&kBuildInfo,
                              &kNewFiles,
                              &kLosses,
                              &kContainers,
+                             &kUndecided,
                              &kContainerInfo,
                              &kContainerAccesses,
                              &kContainerFiles,
@@ -235,7 +240,7 @@ void put_containers(Page& page, const ServiceFigures& figures, const std::vector
   uint64_t ended = 0;
   uint64_t in_other = 0;
   for (const Container& container : containers) {
-    if (!container.is_there() || !container.is_reported()) {
+    if (!container.is_there() || container.undecided || !container.is_reported()) {
       continue;
     }
     there++;
@@ -253,7 +258,7 @@ void put_containers(Page& page, const ServiceFigures& figures, const std::vector
   // A counter must not fall because one of several has ended.
   for (const std::vector<Container>* list : {&containers, &former}) {
     for (const Container& container : *list) {
-      if (container.is_there() || !container.is_reported()) {
+      if (container.is_there() || container.undecided || !container.is_reported()) {
         continue;
       }
       ended++;
@@ -265,6 +270,7 @@ void put_containers(Page& page, const ServiceFigures& figures, const std::vector
   page.begin(kContainers);
   page.sample(there, {{"state", "there"}});
   page.sample(ended, {{"state", "ended"}});
+  page.put(kUndecided, figures.undecided_containers);
   page.begin(kContainerInfo);
   for (const auto& [name, group] : groups) {
     for (const std::string& image : group.images) {

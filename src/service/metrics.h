@@ -55,6 +55,8 @@ struct ServiceFigures {
   uint64_t ring_size_bytes = 0;
   /// Most that was taken at a time.
   uint64_t ring_most_bytes = 0;
+  /// Of which nobody has said whether they are asked for.
+  uint64_t undecided_containers = 0;
   size_t cgroups = 0;
   size_t cgroups_limit = 0;
   size_t targets_limit = 0;

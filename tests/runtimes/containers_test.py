@@ -178,10 +178,11 @@ class OfDocker(Case):
         self.look("old", "unseen")
         for kind, recorder in recorders.items():
             report = recorder.final_report()
-            self.assertNotIn("unseen", {name for one in report.containers for name in looked_at(one)}, kind)
+            seen = {name for one in report.containers for name in looked_at(one)}
+            self.assertEqual("unseen" in seen, kind == "unknown", kind)
         self.check(json.loads(recorders["unknown"].report_path.read_text())["capture"] | {"name": "capture"},
                    undecided_containers=4)
-        self.assertEqual(recorders["unknown"].report().containers, [])
+        self.assertEqual([one["undecided"] for one in recorders["unknown"].report().containers], [True] * 4)
 
     def test_by_id_without_a_runtime(self):
         recorder = self.start_recording("--metadata-program", "none", targets=("--container", "f" * 64))
@@ -249,6 +250,7 @@ class OfDocker(Case):
         # -x: not the launcher, which is a child, too.
         helper = wait_for(lambda: subprocess.run(["pgrep", "-P", str(recorder.pid), "-x", "snoop-metadata"],
                                                  capture_output=True, check=False).stdout.split(), "snoop-metadata")
+        self.assertEqual(os.getsid(int(helper[0])), int(helper[0]), "^C is not for it")
         os.kill(int(helper[0]), signal.SIGKILL)
         recorder.wait_for_log("starting it again")
         late = self.start("--name", "late", command=uses("late"))
@@ -314,6 +316,49 @@ class OfPodman(Case):
         short = self.wait_for_container(everything, ["short"], name="short", image=REGISTRY.image)
         self.assertEqual(looked_at(short), {"short"})
         self.assertTrue(everything.final_report()["complete"])
+
+    def test_its_runtime_answers_late(self):
+        """What runc's files say of it has no name: that is no reason to let go of it."""
+        socket = self.scratch / "late.sock"
+        recorder = self.start_recording(targets=("--container", "late"), sockets=(f"podman:{socket}",))
+        wanted = self.podman.podman("run", "-d", "--network", "none", "--name", "late", REGISTRY.image, *uses("late"))
+        self.podman.podman("run", "-d", "--network", "none", "--name", "early", REGISTRY.image, *uses("early"))
+        recorder.wait_for_log("it is in the report, as undecided")
+        recorder.wait_for_log("there is no container 'late' yet")
+        for name in ("late", "early"):
+            self.check(self.wait_for_container(recorder, [name]), undecided=True)
+        self.assertGreaterEqual(recorder.report()["capture"]["undecided_containers"], 2)
+        socket.symlink_to(self.podman.socket)
+        container = self.wait_for_container(recorder, ["late"], id=wanted, name="late")
+        self.check(container, undecided=None)
+        recorder.wait_for_log("is not asked for")
+        report = recorder.final_report()
+        self.assertEqual([one["id"] for one in report.containers], [wanted])
+        self.assertNotIn("undecided_containers", report["capture"])
+
+    def test_without_its_socket(self):
+        """Its files say what it is called, but not which labels it has."""
+        recorder = self.start_recording("--host-root", self.podman.root, targets=("--container", "filed"), sockets=("none",))
+        label = self.start_recording("--host-root", self.podman.root, "--label", "a=b", sockets=("none",),
+                                     report=self.scratch / "label.json")
+        wanted = self.podman.podman("run", "-d", "--network", "none", "--name", "filed", REGISTRY.image, *uses("filed"))
+        self.podman.podman("run", "-d", "--network", "none", "--name", "unlike", REGISTRY.image, *uses("unlike"))
+        self.wait_for_container(recorder, ["filed"], id=wanted, name="filed", runtime="podman", undecided=None)
+        recorder.wait_for_log("is not asked for")
+        self.assertEqual([one["id"] for one in recorder.final_report().containers], [wanted])
+        report = label.final_report()
+        self.assertEqual({name for one in report.containers if one["undecided"] for name in looked_at(one)} & {"filed", "unlike"},
+                         {"filed", "unlike"})
+
+    def test_short_ones(self):
+        """What ended before anybody could say what it is called is in the report all the same."""
+        recorder = self.start_recording("--host-root", self.podman.root, targets=("--container", "job"), sockets=("none",))
+        for number in range(5):
+            self.podman.podman("run", "--rm", "--network", "none", "--name", "job", REGISTRY.image, *uses(number, "true"))
+        report = recorder.final_report()
+        self.assertEqual({name for one in report.containers for name in looked_at(one)}, set("01234"))
+        undecided = [one for one in report.containers if "undecided" in one]
+        self.assertEqual(report["capture"].get("undecided_containers", 0), len(undecided))
 
 
 class OfContainerd(Case):
@@ -472,6 +517,29 @@ class ByPath(Case):
         self.assertTrue(report["complete"], report["losses"])
         found = {one["id"]: looked_at(one) for one in report.containers if int(one["id"], 16) != 999}
         self.assertEqual(found, {f"{number:064x}": {str(number)} for number in range(200)})
+
+    def test_undecided(self):
+        """What is called as a container is in doubt, other cgroups are not, and what is kept of it has a limit."""
+        recorder = self.start_recording(targets=("--container", "wanted"))
+        self.cgroup("plain").run(["/bin/sh", "-c", "[ -e /etc/x-plain ]; true"])
+        self.top(999).run(["/bin/sh", "-c", "[ -e /etc/x-999 ]; true"])
+        report = recorder.fresh_report()
+        self.assertEqual(report["capture"]["undecided_containers"], 1)
+        [container] = recorder.wait_for(lambda: recorder.fresh_report().containers, "the undecided one")
+        self.assertTrue(container["undecided"])
+        self.assertEqual(looked_at(container), {"999"})
+        recorder.wait_for_log("nobody has said whether")
+        script = ("for i in $(seq 1100); do d=$(printf %s/docker/%064x $0 $i); mkdir $d; "
+                  "(echo 0 > $d/cgroup.procs; [ -e /etc/x-$i ]); rmdir $d; done")
+        (harness.CGROUP2 / "docker" / f"{999:064x}").rmdir()
+        subprocess.run(["/bin/sh", "-c", script, str(harness.CGROUP2)], check=True)
+        report = recorder.final_report()
+        kept = len(report.containers)
+        self.assertTrue(900 <= kept <= 1000, kept)
+        self.assertEqual(report["capture"]["undecided_containers"], kept)
+        self.assertFalse(report["complete"])
+        self.assertGreaterEqual(report["losses"]["targets_over_limit"], 1100 - kept)
+        self.assertIn(f"; of {kept} more nobody has said whether they are asked for", recorder.log)
 
     def test_a_flood_of_cgroups(self):
         """More than there are targets for: they are the container's all the same, and the others' lists are whole."""

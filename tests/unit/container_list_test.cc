@@ -62,20 +62,23 @@ TEST_F(ContainerListTest, PutsPathsAndRuntimesTogether) {
   make("/system.slice/nginx.service");
   make("/default/web");
   make("/kata_overhead/" + kata);
-  const auto list = list_containers(*tree_, {told(a, "/docker/" + a + "/init.scope", "node"),
-                                             told(b, "/docker/" + b, "elsewhere"), told("web", "", "web")});
-  ASSERT_EQ(list.size(), 5U);
-  EXPECT_EQ(list[0].cgroup_path, "/default/web");
-  EXPECT_EQ(list[0].identity.runtime, "containerd");
-  EXPECT_EQ(list[0].identity.source, "docker");
-  EXPECT_EQ(list[1].cgroup_path, "/docker/" + a);
-  EXPECT_EQ(list[1].name, "node");
-  EXPECT_EQ(list[2].cgroup_path, "/docker/" + a + "/docker/" + b);
-  EXPECT_EQ(list[2].name, b.substr(0, 12)) << "a container within a container can call itself as it likes";
-  EXPECT_EQ(list[2].state, "empty");
-  EXPECT_EQ(list[3].name, "elsewhere");
-  EXPECT_EQ(list[4].identity.runtime, "kata");
-  EXPECT_NE(list[4].identity.not_observable, "");
+  make("/buildah-buildah77");
+  const auto list =
+      list_containers(*tree_, {told(a, "/docker/" + a + "/init.scope", "node"), told(b, "/docker/" + b, "elsewhere"),
+                               told("web", "", "web"), told("buildah-buildah77", "/buildah-buildah77", "build")});
+  ASSERT_EQ(list.size(), 6U);
+  EXPECT_EQ(list[0].identity.id, "buildah-buildah77") << "as its runtime calls it, in one line";
+  EXPECT_EQ(list[1].cgroup_path, "/default/web");
+  EXPECT_EQ(list[1].identity.runtime, "containerd");
+  EXPECT_EQ(list[1].identity.source, "docker");
+  EXPECT_EQ(list[2].cgroup_path, "/docker/" + a);
+  EXPECT_EQ(list[2].name, "node");
+  EXPECT_EQ(list[3].cgroup_path, "/docker/" + a + "/docker/" + b);
+  EXPECT_EQ(list[3].name, b.substr(0, 12)) << "a container within a container can call itself as it likes";
+  EXPECT_EQ(list[3].state, "empty");
+  EXPECT_EQ(list[4].name, "elsewhere");
+  EXPECT_EQ(list[5].identity.runtime, "kata");
+  EXPECT_NE(list[5].identity.not_observable, "");
 }
 
 }  // namespace

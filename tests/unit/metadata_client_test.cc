@@ -117,6 +117,15 @@ TEST_F(MetadataClientTest, KnowsTheSources) {
   EXPECT_EQ(sources[1].state, "missing");
 }
 
+TEST(TroubleWith, SocketsThatWereNamed) {
+  const std::vector<std::string> arguments = {"--runtime-socket", "podman:/p.sock", "--runtime-socket", "/x.sock"};
+  EXPECT_EQ(trouble_with({"podman", "/p.sock", "missing", ""}, arguments), "there is no socket /p.sock");
+  EXPECT_EQ(trouble_with({"podman", "/p.sock", "answered", ""}, arguments), "");
+  EXPECT_EQ(trouble_with({"docker", "/run/docker.sock", "missing", ""}, arguments), "") << "nobody named it";
+  EXPECT_EQ(trouble_with({"oci", "/x.sock", "missing", ""}, arguments), "");
+  EXPECT_THAT(trouble_with({"cri", "/x.sock", "failed", "no"}, arguments), testing::HasSubstr("podman:/x.sock"));
+}
+
 TEST_F(MetadataClientTest, IsStartedAgain) {
   start("if [ -e " + (dir_ / "again") + R"( ]; then echo '{"container":{"id":"again"}}'; read -r line; fi
         echo '{"container":{"id":"once"}}'; touch )" +

@@ -116,7 +116,7 @@ TEST(Lines, AsksAreRead) {
 
 TEST(Lines, TellOnlyWhatIsKnown) {
   EXPECT_EQ(container_line(container("x"), "oci"),
-            R"({"container":{"id":"x","sandbox":false,"observable":true,"source":"oci"}})"
+            R"({"container":{"id":"x","sandbox":false,"observable":true,"source":"oci","settled":[]}})"
             "\n");
   Container bytes = container("x\xff");
   bytes.labels["\xfe"] = "\n";
@@ -126,6 +126,12 @@ TEST(Lines, TellOnlyWhatIsKnown) {
             R"({"source":{"name":"docker","endpoint":"/s","state":"timed_out","error":"slow"}})"
             "\n");
   EXPECT_EQ(unknown_line(ask("/a")), "{\"unknown\":{\"cgroup\":\"/a\"}}\n");
+}
+
+TEST(Lines, TellWhatIsSettled) {
+  Container one = container("x");
+  one.settled = {.name = true, .pod = false, .labels = true};
+  EXPECT_THAT(container_line(one, "oci"), HasSubstr(R"("settled":["name","labels"])"));
 }
 
 TEST(OciConfigs, AreRead) {
@@ -236,6 +242,19 @@ TEST(Stores, NewsTellLess) {
               AllOf(HasSubstr("exited"), HasSubstr("image"), Not(HasSubstr("pid"))));
 }
 
+TEST(Stores, AreSettledByWhoeverKnows) {
+  Store store;
+  EXPECT_THAT(store.put(Rank::kOci, "oci", "/", container(kId)), HasSubstr(R"("settled":[])"));
+  Container known = container(kId);
+  known.settled = kAllSettled;
+  EXPECT_THAT(store.put(Rank::kPodman, "podman", "/s", known), HasSubstr(R"("settled":["name","pod","labels"])"));
+  const auto stored =
+      parse_storage_containers(R"([{"id":")" + kId + R"(","names":["web"],"metadata":"{}"},{"id":"x"}])");
+  ASSERT_THAT(stored, SizeIs(2));
+  EXPECT_EQ(stored[0].settled, (Settled{.name = true, .pod = false, .labels = false}));
+  EXPECT_EQ(stored[1].settled, Settled());
+}
+
 TEST(Stores, FindByCgroupFirst) {
   Store store;
   Container one = container("c1", "/default/c1");
@@ -308,6 +327,9 @@ TEST(Options, Sockets) {
   EXPECT_THAT(kinds("/run/cri-dockerd.sock"), ElementsAre(Kind::kCri));
   EXPECT_THAT(kinds("podman:/run/docker.sock"), ElementsAre(Kind::kPodman));
   EXPECT_EQ(parse_socket("docker:/a:b").front().path, "/a:b");
+  EXPECT_TRUE(parse_socket("/tmp/x.sock").front().is_guess);
+  EXPECT_FALSE(parse_socket("/run/crio/crio.sock").front().is_guess);
+  EXPECT_FALSE(parse_socket("cri:/tmp/x.sock").front().is_guess);
   for (const char* text : {"", ":", "docker.sock", "docker:", "docker:x", "nothing:/x"}) {
     EXPECT_THAT(parse_socket(text), IsEmpty()) << text;
   }

@@ -300,12 +300,22 @@ TEST_F(OptionsTest, ContainersAreAChoiceOfTheirOwn) {
 
 TEST_F(OptionsTest, WhoIsAskedForNames) {
   EXPECT_THAT(parse({"record"}).options().metadata_arguments(), IsEmpty());
-  EXPECT_THAT(parse({"containers", "--runtime-socket", "docker:/a", "--runtime-socket=/b", "--host-root", "/host"})
+  EXPECT_THAT(parse({"containers", "--runtime-socket", "docker:/a", "--runtime-socket=/b", "--host-root", "/tmp"})
                   .options()
                   .metadata_arguments(),
-              ElementsAre("--runtime-socket", "docker:/a", "--runtime-socket", "/b", "--host-root", "/host"));
+              ElementsAre("--runtime-socket", "docker:/a", "--runtime-socket", "/b", "--host-root", "/tmp"));
   EXPECT_EQ(parse({"record", "--metadata-program", "none"}).options().metadata_program, "none");
   EXPECT_TRUE(parse({"containers", "--format", "json"}).options().list_json);
+}
+
+TEST_F(OptionsTest, WhoCannotBeAskedForNames) {
+  for (const char* command : {"containers", "record", "trace"}) {
+    expect_usage_error({command, "--runtime-socket", "foo:/x"}, "cri|containerd|docker|podman:");
+    expect_usage_error({command, "--host-root", "tmp"}, "--host-root: must be a directory");
+    expect_usage_error({command, "--host-root", "/no/such"}, "--host-root: must be a directory");
+    expect_usage_error({command, "--metadata-program", "/etc/passwd"}, "must be a program, or 'none'");
+  }
+  EXPECT_EQ(parse({"record", "--runtime-socket", "none"}).options().runtime_sockets.size(), 1U);
 }
 
 TEST_F(OptionsTest, HelpIsNoError) {

@@ -97,11 +97,14 @@ void fill(Sample& sample, uint32_t seed, uint32_t most_files = 200) {
                             .command = {"sh", "", "-c"},
                             .is_sandbox = number(2) == 0,
                             .not_observable = number(2) == 0 ? "" : bytes(9),
-                            .source = bytes(4)};
+                            .source = bytes(4),
+                            .settled = {}};
     }
     container.observed = {{kStart, kStart + kSecond}, {kStart + number(1'000'000'000), kOngoing}};
     container.discovery = Discovery(kStart + number(1'000'000'000));
     container.ended_at = number(2) == 0 ? 0 : kStart + number(1'000'000) * kSecond;
+    container.undecided = number(2) == 0;
+    container.doubtful = container.undecided;
     container.total_events = random();
     container.losses.path_truncated = number(2);
     container.earlier_events = number(3);

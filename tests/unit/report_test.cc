@@ -164,10 +164,14 @@ TEST(Report, SaysWhoAContainerIs) {
                         .command = {"nginx", "-g", "daemon \xff off;"},
                         .is_sandbox = true,
                         .not_observable = "gVisor",
-                        .source = "cri"};
+                        .source = "cri",
+                        .settled = {}};
   Container& undecided = add_container(recorder, "/docker/4567", 2);
   undecided.undecided = true;
   undecided.total_events = 5;
+  Container& doubtful = add_container(recorder, "/docker/5678", 3);
+  doubtful.undecided = true;
+  doubtful.doubtful = true;
   ReportHeader header = header_of_test();
   header.metadata_sources = {{"cri", "/run/containerd/containerd.sock", "answered", ""},
                              {"docker", "/run/docker.sock", "refused", "Permission denied"}};
@@ -182,8 +186,10 @@ TEST(Report, SaysWhoAContainerIs) {
   EXPECT_STREQ(capture["metadata_sources"][1]["state"].GetString(), "refused");
   EXPECT_STREQ(capture["metadata_sources"][1]["error"].GetString(), "Permission denied");
   EXPECT_EQ(document["total_events"].GetUint64(), 0U) << "what is undecided is left out";
-  ASSERT_EQ(document["containers"].Size(), 1U);
+  ASSERT_EQ(document["containers"].Size(), 2U);
+  EXPECT_TRUE(document["containers"][1]["undecided"].GetBool());
   const rapidjson::Value& one = document["containers"][0];
+  EXPECT_FALSE(one.HasMember("undecided"));
   EXPECT_STREQ(one["id"].GetString(), "0123");
   EXPECT_STREQ(one["runtime"].GetString(), "docker");
   EXPECT_STREQ(one["pod_name"].GetString(), "web-0");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace snoop {
 namespace {
@@ -20,12 +21,14 @@ class SelectionTest : public testing::Test {
     Container container = std::move(recorder.add_container(name, 1, "/docker/x", target));
     container.identity.id = id;
     container.identity.source = "docker";
+    container.identity.settled = kAllSettled;
     return container;
   }
   /// As the path of its cgroup tells.
   static Container untold(const std::string& id = std::string(64, 'a')) {
     Container container = told(id.substr(0, 12), id);
     container.identity.source.clear();
+    container.identity.settled = {};
     return container;
   }
   Verdict judge(const Container& container) { return Selection(options_).judge(container); }
@@ -82,6 +85,47 @@ TEST_F(SelectionTest, ByPodNamespaceAndLabels) {
   options_.pods.clear();
   options_.containers = {"db"};
   EXPECT_EQ(judge(container), Verdict::kNo);
+}
+
+/// What runc's files tell has no name, and Podman's have no labels.
+TEST_F(SelectionTest, WhoCannotKnowSaysNoNo) {
+  Container container = told("aaaaaaaaaaaa");
+  container.identity.settled = {};
+  options_.containers = {"web"};
+  EXPECT_EQ(judge(container), Verdict::kUnknown);
+  container.identity.settled.name = true;
+  EXPECT_EQ(judge(container), Verdict::kNo);
+  container.name = "web";
+  EXPECT_EQ(judge(container), Verdict::kYes);
+  options_.pods = {"shop"};
+  EXPECT_EQ(judge(container), Verdict::kUnknown);
+  options_.pods.clear();
+  options_.labels = {{"tier", "front"}};
+  EXPECT_EQ(judge(container), Verdict::kUnknown);
+  container.identity.settled.labels = true;
+  EXPECT_EQ(judge(container), Verdict::kNo);
+}
+
+TEST_F(SelectionTest, ByTheNameThatThePathHas) {
+  Container container = told("buildah-buildah77", "buildah-buildah77");
+  container.cgroup_path = "/buildah-buildah77";
+  for (const char* name : {"buildah-buildah77", "77"}) {
+    options_.containers = {name};
+    EXPECT_EQ(judge(container), Verdict::kYes) << name;
+  }
+}
+
+TEST_F(SelectionTest, SaysWhatIsMissing) {
+  std::vector<Container> containers;
+  containers.push_back(told("web"));
+  options_.containers = {"web", "weeb"};
+  EXPECT_EQ(Selection(options_).missing(containers), std::vector<std::string>{"container 'weeb'"});
+  options_.containers = {"web"};
+  EXPECT_TRUE(Selection(options_).missing(containers).empty());
+  options_.labels = {{"tier", "front"}};
+  EXPECT_EQ(Selection(options_).missing(containers), std::vector<std::string>{"container that fits"});
+  options_.pods = {"shop"};
+  EXPECT_EQ(Selection(options_).missing(containers), std::vector<std::string>{"container of pod 'shop'"});
 }
 
 TEST_F(SelectionTest, EachKindMustFit) {
