@@ -249,10 +249,16 @@ Result<int> Run::run() {
     return tl::unexpected(service.error());
   }
   // Better now than when the command has run for an hour.
+  UniqueFd claimed;
   if (options_.report != "-") {
     if (Result<void> possible = can_write(options_.report); !possible) {
       return tl::unexpected(possible.error());
     }
+    Result<UniqueFd> place = claim(options_.report);
+    if (!place) {
+      return tl::unexpected(place.error());
+    }
+    claimed = std::move(*place);
   }
   const Result<Cgroup> own = session.tree().own();
   if (!own) {

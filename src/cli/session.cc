@@ -41,6 +41,13 @@ uint64_t resident_bytes(int statm) {
 /// A container that was there before may have another image now, under the same name.
 constexpr std::chrono::seconds kWaitForImage{10};
 
+/// Files of others at the place of the report that are kept in one run: they must not fill the disk.
+constexpr size_t kMostKeptAside = 10;
+
+ReportVersion version_of(const struct stat& info) {
+  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
 }  // namespace
 
 Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access)
@@ -463,11 +470,12 @@ Result<void> Session::write_report(bool final) {
 Result<void> Session::put_report_file(bool final) {
   const auto began = std::chrono::steady_clock::now();
   struct stat info = {};
-  Result<void> written = write_atomically(options_.report, [&](std::FILE* stream) {
-    put_report(stream, header(final));
-    std::fflush(stream);
-    ::fstat(::fileno(stream), &info);
-  });
+  Result<void> written = write_atomically(
+      options_.report, [&](std::FILE* stream) { put_report(stream, header(final)); },
+      [&](const struct stat& new_file) {
+        info = new_file;
+        return keep_what_is_not_own();
+      });
   if (!written) {
     report_writes_.failed++;
     return written;
@@ -476,7 +484,29 @@ Result<void> Session::put_report_file(bool final) {
   report_writes_.took += std::chrono::steady_clock::now() - began;
   report_writes_.last_success = wall_now();
   report_writes_.size_bytes = static_cast<uint64_t>(info.st_size);
-  report_file_ = {info.st_dev, info.st_ino};
+  report_file_ = version_of(info);
+  return {};
+}
+
+/// What somebody else has put in the place of the report that was written last, or changed, is not overwritten.
+Result<void> Session::keep_what_is_not_own() {
+  struct stat there = {};
+  if (!report_file_ || ::lstat(options_.report.c_str(), &there) != 0 || !S_ISREG(there.st_mode) ||
+      version_of(there) == *report_file_) {
+    return {};
+  }
+  if (kept_aside_ == kMostKeptAside) {
+    return fail(0,
+                fmt::format("cannot write {}: something else writes there, too, and was kept aside {} times",
+                            options_.report, kept_aside_),
+                "end that, or name another file with --report");
+  }
+  const Result<std::string> kept = keep_aside(options_.report);
+  if (!kept) {
+    return tl::unexpected(kept.error());
+  }
+  kept_aside_++;
+  spdlog::warn("something else has written to {}: that is kept as {}", printable(options_.report), printable(*kept));
   return {};
 }
 
@@ -484,7 +514,7 @@ Result<void> Session::put_report_file(bool final) {
 UniqueFd Session::open_report() const {
   UniqueFd file(::open(options_.report.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat info = {};
-  if (!file || ::fstat(file.get(), &info) != 0 || report_file_ != std::pair(info.st_dev, info.st_ino)) {
+  if (!file || ::fstat(file.get(), &info) != 0 || report_file_ != version_of(info)) {
     return {};
   }
   return file;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,9 @@
 #include "service/metrics.h"
 
 namespace snoop {
+
+/// Device, inode, size, and when it was written: seconds and nanoseconds.
+using ReportVersion = std::tuple<dev_t, ino_t, off_t, time_t, long>;
 
 /// A capture from its start to its report: what run, record and trace share.
 /// One thread: everything happens in the event loop.
@@ -110,6 +114,7 @@ class Session {
   void read_stats(Container& container);
   [[nodiscard]] ReportHeader header(bool final);
   [[nodiscard]] Result<void> put_report_file(bool final);
+  [[nodiscard]] Result<void> keep_what_is_not_own();
   void put_report(std::FILE* stream, const ReportHeader& report_header);
 
   const Options& options_;
@@ -126,8 +131,9 @@ class Session {
   uint64_t undecodable_ = 0;
   RecordCounts record_counts_;
   ReportWrites report_writes_;
-  /// Device and inode of the report that was written last.
-  std::pair<dev_t, ino_t> report_file_;
+  /// The report that was written last; none: none was yet.
+  std::optional<ReportVersion> report_file_;
+  size_t kept_aside_ = 0;
   /// Bytes of the records of a round: of this one, and most so far.
   uint64_t round_bytes_ = 0;
   uint64_t most_round_bytes_ = 0;
