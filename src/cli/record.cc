@@ -130,6 +130,7 @@ Result<int> record(Options options) {
   const Result<void> written = session->write_final_report();
   // After the report: only with that is counted how often each file was used.
   spdlog::info("{}", summary());
+  session->warn_of_losses(true);
   if (!written) {
     return tl::unexpected(written.error());
   }

@@ -305,6 +305,7 @@ Result<int> Run::run() {
     return tl::unexpected(written.error());
   }
   spdlog::info("{}{}", session.summary(), options_.report == "-" ? "" : "; report: " + options_.report);
+  session.warn_of_losses(true);
   return exit_code_;
 }
 

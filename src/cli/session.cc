@@ -452,6 +452,9 @@ Result<void> Session::write_report(bool final) {
   baseline_.scan_moved();
   reader_->drain();
   collect_stats();
+  if (!final) {
+    warn_of_losses(false);
+  }
   collect_uses();
   go_on_without_waiting(final);
   if (options_.report == "-") {
@@ -582,6 +585,35 @@ Session::Totals Session::totals() {
     totals.lost += container.all_losses().sum();
   }
   return totals;
+}
+
+void Session::warn_of_losses(bool final) {
+  Losses sum;
+  for (const Container& container : recorder_.containers()) {
+    if (!container.undecided) {
+      sum += container.losses;
+    }
+  }
+  struct Cause {
+    std::string_view name;
+    uint64_t lost;
+    std::string_view text;
+  };
+  const std::array causes = {
+      Cause{"ring_full", sum.ring_full, "the ring buffer was full: give a larger --ring-size, and no limit of CPU"},
+      Cause{"files_over_limit", sum.files_over_limit,
+            "more files than --max-files: give a larger one, or --exclude what need not be listed"},
+      Cause{"path_unreadable", sum.path_unreadable, "paths could not be read"},
+      Cause{"path_truncated", sum.path_truncated, "directories were too deep to name"},
+      Cause{"base_unknown", sum.base_unknown, "directories of relative paths could not be found out"},
+      Cause{"undecodable", undecodable_, "records made no sense"},
+      Cause{"skipped_runs", probe_.skipped_runs(), "the kernel left out runs of snoop's programs"}};
+  for (const Cause& cause : causes) {
+    if (cause.lost != 0 && (told_losses_.insert(cause.name).second || final)) {
+      spdlog::warn("{} access{} lost{} ({}): {}", cause.lost, cause.lost == 1 ? "" : "es", final ? "" : " so far",
+                   cause.name, cause.text);
+    }
+  }
 }
 
 std::string Session::summary() {

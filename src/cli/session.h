@@ -10,7 +10,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -80,6 +82,8 @@ class Session {
     uint64_t lost = 0;
   };
   [[nodiscard]] Totals totals();
+  /// Says what was lost, why, and what would help: all of it, or only causes that are new.
+  void warn_of_losses(bool final);
   /// One line: how much was seen, how much lost.
   [[nodiscard]] std::string summary();
 
@@ -142,6 +146,8 @@ class Session {
   /// Of the kernel side, when last looked at, and when that was.
   uint64_t ring_losses_ = 0;
   WallTime last_round_ = 0;
+  /// Causes of losses that the log has told of.
+  std::set<std::string_view> told_losses_;
   /// Something was lost: what is in use must be looked at again.
   bool rescan_due_ = false;
   WallTime started_at_ = 0;
