@@ -23,6 +23,9 @@ namespace {
 constexpr const char* kRunReport = "./snoop-report.json";
 constexpr const char* kRecordReport = "/data/snoop-report.json";
 
+/// Beside snoop, or where it was installed.
+constexpr const char* kMetadataProgram = "snoop-metadata";
+
 constexpr const char* kFooter =
     "Every option can also be set in the environment (SNOOP_ and its name: SNOOP_RING_SIZE=4M, lists separated by\n"
     "commas) and in a configuration file (snoop --config FILE: TOML, a section for each command). A flag beats the\n"
@@ -154,8 +157,9 @@ void add_label_options(CLI::App& app, Options& options, const std::string& group
 
 void add_metadata_options(CLI::App& app, Options& options) {
   app.add_option("--metadata-program", options.metadata_program,
-                 "The program that asks runtimes for names and images; none: do not ask [snoop-metadata]")
+                 "The program that asks runtimes for names and images; none: do not ask")
       ->type_name("PATH")
+      ->default_str(kMetadataProgram)
       ->group("Names of containers");
   add_list(app, "--runtime-socket", options.runtime_sockets,
            "A runtime's socket, instead of the usual ones: [cri|containerd|docker|podman:]PATH; 'none' for none\n"
@@ -163,8 +167,9 @@ void add_metadata_options(CLI::App& app, Options& options) {
       ->type_name("SOCKET")
       ->group("Names of containers");
   app.add_option("--host-root", options.host_root,
-                 "Where the host's files are mounted, if snoop runs in a container; the usual sockets are below [/]")
+                 "Where the host's files are mounted, if snoop runs in a container; the usual sockets are below")
       ->type_name("PATH")
+      ->default_str("/")
       ->group("Names of containers");
 }
 
@@ -541,6 +546,9 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
 
   if (options.report.empty()) {
     options.report = options.command == Command::kRun ? kRunReport : kRecordReport;
+  }
+  if (options.metadata_program == kMetadataProgram) {
+    options.metadata_program.clear();
   }
   // The link is never to be replaced by a report.
   if (options.report == "/dev/stdout") {

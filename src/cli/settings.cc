@@ -276,17 +276,21 @@ std::vector<Setting> settings_of(const CLI::App& command, const std::vector<Sett
 
 std::vector<std::string> unknown_variables(const CLI::App& app) {
   // Of snoop-metadata, of tests, and of Kubernetes, which sets them for a service that is called snoop.
-  static constexpr std::string_view kOthers[] = {"SNOOP_METADATA_", "SNOOP_TEST_", "SNOOP_SERVICE_", "SNOOP_PORT"};
-  std::vector<std::string> known = {"SNOOP_CONFIG"};
+  static constexpr std::string_view kOthers[] = {"METADATA_", "TEST_", "SERVICE_", "PORT"};
+  constexpr std::string_view kPrefix = "SNOOP_";
+  std::vector<std::string> known = {"CONFIG"};
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     for (const CLI::Option* option : options_of(*command)) {
-      known.push_back(environment_name(option->get_lnames().front()));
+      known.push_back(environment_name(option->get_lnames().front()).substr(kPrefix.size()));
     }
   }
   std::vector<std::string> unknown;
   for (char** variable = environ; *variable != nullptr; variable++) {
     const std::string_view text = *variable;
-    const std::string_view name = text.substr(0, text.find('='));
+    if (!text.starts_with(kPrefix)) {
+      continue;
+    }
+    const std::string_view name = text.substr(0, text.find('=')).substr(kPrefix.size());
     const bool is_other = std::any_of(std::begin(kOthers), std::end(kOthers),
                                       [&](std::string_view other) { return name.starts_with(other); });
     if (name.starts_with("SNOOP_") && !is_other && std::find(known.begin(), known.end(), name) == known.end()) {
