@@ -120,5 +120,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
+    except (AttributeError, KeyError, TypeError) as error:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: not a whole report: {type(error).__name__} {error}")
     except BrokenPipeError:  # as with "| head"
         sys.stderr.close()
