@@ -53,10 +53,10 @@ _snoop() {
       '--cgroup '*) # a directory, or a path from the mount on
         compopt -o filenames 2>/dev/null
         mount=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)
-        mapfile -t COMPREPLY < <(if [[ $current == "$mount"* || -z $mount ]]; then
+        mapfile -t COMPREPLY < <(if [[ $current == /* || -z $mount ]]; then
           compgen -d -- "$current"
         else
-          compgen -d -- "$mount/${current#/}" | sed "s|^$mount/||"
+          compgen -d -- "$mount/$current" | sed "s|^$mount/||"
         fi)
         return
         ;;

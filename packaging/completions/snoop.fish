@@ -85,10 +85,9 @@ function __snoop_values
         # A directory, or a path from the mount on.
         set -l mount (string match -r -- '^\S+ (\S+) cgroup2 ' </proc/mounts)[2]
         set -l current (string replace -r -- '^--cgroup=' '' (commandline -ct))
-        set -l start "$current"
-        test -n "$mount"; and not string match -q -- "$mount*" $start; and set start $mount/(string replace -r -- '^/' '' $start)
-        for directory in $start*/
-            string replace -- "$mount/" '' (string trim -rc / $directory) | string replace -r -- '^' "$option"
+        string match -q -- '/*' $current; and set mount; or set mount $mount/
+        for directory in "$mount$current"*/
+            string replace -- "$mount" '' (string trim -rc / $directory) | string replace -r -- '^' "$option"
         end
         return
     end

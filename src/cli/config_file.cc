@@ -61,9 +61,9 @@ Result<ConfigFile> ConfigFile::read(const std::string& path) {
   const toml::parse_result parsed = toml::parse(*text);
   if (!parsed) {
     std::string why(parsed.error().description());
-    // "saw '\n'", "saw 'tru\n'"
-    if (const size_t at = why.find(R"(\n')"); at != std::string::npos && at != 0) {
-      why = why[at - 1] == '\'' ? why.substr(0, at - 1) + "the end of the line" : why.erase(at, 2);
+    std::erase(why, '\n');
+    if (const size_t at = why.find(R"('\n')"); at != std::string::npos) {
+      why.replace(at, 4, "the end of the line");
     }
     return fail(0, fmt::format("{}: this is no TOML: {}", where(parsed.error().source()), why));
   }

@@ -499,7 +499,9 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
   std::vector<std::string> arguments(all.begin(), end);
   if (!arguments.empty() && arguments.front() == "help") {
     arguments.erase(arguments.begin());
-    arguments.emplace_back("--help");
+    if (arguments.empty() || command_among(arguments, line.app) == 0) {
+      arguments.emplace_back("--help");
+    }
   }
   std::vector<Setting> added;
 

@@ -293,11 +293,11 @@ std::vector<std::string> unknown_variables(const CLI::App& app) {
     const std::string_view name = text.substr(0, text.find('=')).substr(kPrefix.size());
     const bool is_other = std::any_of(std::begin(kOthers), std::end(kOthers),
                                       [&](std::string_view other) { return name.starts_with(other); });
-    if (name.starts_with("SNOOP_") && !is_other && std::find(known.begin(), known.end(), name) == known.end()) {
+    if (!is_other && std::find(known.begin(), known.end(), name) == known.end()) {
       const std::string meant = nearest(name, known);
       unknown.push_back(
-          fmt::format("the variable {} sets nothing{}", name,
-                      meant.empty() ? ": no option has that name" : fmt::format(": did you mean {}?", meant)));
+          fmt::format("the variable {}{} sets nothing: {}", kPrefix, name,
+                      meant.empty() ? "no option has that name" : fmt::format("did you mean {}{}?", kPrefix, meant)));
     }
   }
   return unknown;

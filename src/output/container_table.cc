@@ -44,8 +44,7 @@ std::string container_table(const std::vector<KnownContainer>& containers) {
     const std::string why_not = why_not_observable(container);
     rows.push_back({shown(identity.runtime), shown(id), shown(container.name), image_of(container),
                     shown(identity.pod_name), shown(identity.namespace_name), shown(container.state),
-                    why_not.empty() ? "yes" : "no: " + printable(why_not),
-                    shown(container.cgroup_path)});
+                    why_not.empty() ? "yes" : "no: " + printable(why_not), shown(container.cgroup_path)});
   }
   std::array<size_t, kColumns> widths = {};
   for (const Row& row : rows) {

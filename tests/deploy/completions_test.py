@@ -86,11 +86,11 @@ class Bash(unittest.TestCase):
         cgroup = harness.Cgroup("completed")
         self.addCleanup(cgroup.remove)
         harness.Cgroup("below", cgroup)
-        self.assertEqual(self.shown(f"snoop record --cgroup {cgroup.name[:-2]}"), cgroup.name)
-        self.assertEqual(self.shown(f"snoop record --cgroup {cgroup.directory}"[:-2]), str(cgroup.directory))
-        self.assertIn(self.shown(f"snoop record --cgroup {cgroup.name}/b"), (f"{cgroup.name}/below", "below"))
+        self.assertEqual(self.offered(f"snoop record --cgroup {cgroup.name[:-2]}"), cgroup.name)
+        self.assertEqual(self.offered(f"snoop record --cgroup {cgroup.directory}"[:-2]), str(cgroup.directory))
+        self.assertIn(self.offered(f"snoop record --cgroup {cgroup.name}/b"), (f"{cgroup.name}/below", "below"))
 
-    def shown(self, line):
+    def offered(self, line):
         """The only offer, without the slash of a directory; zsh offers the last part of a path alone."""
         offer, = self.offers(line)
         offer = offer.rstrip("/")

@@ -140,40 +140,12 @@ TEST_F(OptionsTest, OtherCommandsHaveDefaults) {
 }
 
 TEST_F(OptionsTest, FlagsAreTaken) {
-  const Options options = parse({"record",
-                                 "--cgroup",
-                                 "a",
-                                 "--cgroup=b",
-                                 "--report",
-                                 "r.json",
-                                 "--interval",
-                                 "5m",
-                                 "--exclude",
-                                 "/a/",
-                                 "--exclude",
-                                 "/b",
-                                 "--max-files",
-                                 "7",
-                                 "--ring-size",
-                                 "4M",
-                                 "--image",
-                                 "i:1",
-                                 "--image-digest",
-                                 "sha256:x",
-                                 "--pod-name",
-                                 "p",
-                                 "--namespace",
-                                 "n",
-                                 "--container-name",
-                                 "c",
-                                 "--label",
-                                 "k=v",
-                                 "--label",
-                                 "l=w",
-                                 "--log-level",
-                                 "debug",
-                                 "--log-format",
-                                 "json"})
+  const Options options = parse({"record",         "--cgroup", "a",           "--cgroup=b", "--report",    "r.json",
+                                 "--interval",     "5m",       "--exclude",   "/a/",        "--exclude",   "/b",
+                                 "--max-files",    "7",        "--ring-size", "4M",         "--image",     "i:1",
+                                 "--image-digest", "sha256:x", "--pod-name",  "p",          "--namespace", "n",
+                                 "--label",        "k=v",      "--label",     "l=w",        "--log-level", "debug",
+                                 "--log-format",   "json"})
                               .options();
   EXPECT_THAT(options.cgroups, ElementsAre("a", "b"));
   EXPECT_EQ(options.report, "r.json");
@@ -185,7 +157,7 @@ TEST_F(OptionsTest, FlagsAreTaken) {
   EXPECT_EQ(options.image_digest, "sha256:x");
   EXPECT_EQ(options.pod_name, "p");
   EXPECT_EQ(options.namespace_name, "n");
-  EXPECT_EQ(options.container_name, "c");
+  EXPECT_EQ(parse({"record", "--cgroup=a", "--container-name", "c"}).options().container_name, "c");
   EXPECT_THAT(options.labels, ElementsAre(Pair("k", "v"), Pair("l", "w")));
   EXPECT_EQ(options.log_level, "debug");
   EXPECT_EQ(options.log_format, "json");
@@ -442,8 +414,8 @@ TEST_F(OptionsTest, MistakesInPlainWords) {
   expect_usage_error({"trace", "--log-levl=x"}, "did you mean '--log-level'?");
   EXPECT_THAT(parse({"record", "--xyz"}).err, Not(HasSubstr("did you mean")));
   expect_usage_error({"record", "--cgroup=a", "--cgroup=b", "--container-name=c"}, "there are 2 targets");
-  for (const auto& [text, said] : {std::pair("[record]\nall = \n", "saw the end of the line"),
-                                   std::pair("[record]\nall = tru\n", "saw 'tru'")}) {
+  for (const auto& [text, said] :
+       {std::pair("[record]\nall = \n", "saw the end of the line"), std::pair("[record]\nall = tru\n", "saw 'tru'")}) {
     const Parsed parsed = parse({config(text), "record"});
     EXPECT_THAT(parsed.err, AllOf(HasSubstr(said), Not(HasSubstr("\\n")))) << text;
   }
