@@ -87,7 +87,7 @@ class Texts(unittest.TestCase):
             with self.subTest(arguments=arguments), open("/dev/full", "wb") as full:
                 result = harness.snoop(*arguments, stdout=full, stderr=subprocess.PIPE)
                 self.assertEqual(result.returncode, 1)
-                self.assertIn("cannot write to stdout: No space left on device", result.stderr.decode())
+                self.assertIn("cannot write to stdout: ", result.stderr.decode())
 
     def test_show_report_of_what_is_none(self):
         program = harness.SOURCE_DIR / "scripts" / "show-report.py"
