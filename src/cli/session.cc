@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -41,13 +40,6 @@ uint64_t resident_bytes(int statm) {
 /// A container that was there before may have another image now, under the same name.
 constexpr std::chrono::seconds kWaitForImage{10};
 
-/// Files of others at the place of the report that are kept in one run: they must not fill the disk.
-constexpr size_t kMostKeptAside = 10;
-
-ReportVersion version_of(const struct stat& info) {
-  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
-}
-
 }  // namespace
 
 Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHandler on_access)
@@ -68,6 +60,7 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, AccessHan
                .while_forking = [this](bool forking) { probe_.expect_own_child(forking); }}),
       targets_(options, tree_, probe_, recorder_, target_handlers()),
       baseline_(tree_, probe_, recorder_),
+      report_file_(options.report),
       statm_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       started_at_(wall_now()) {
   if (!probe_.sees_io_uring()) {
@@ -472,56 +465,19 @@ Result<void> Session::write_report(bool final) {
 
 Result<void> Session::put_report_file(bool final) {
   const auto began = std::chrono::steady_clock::now();
-  struct stat info = {};
-  Result<void> written = write_atomically(
-      options_.report, [&](std::FILE* stream) { put_report(stream, header(final)); },
-      [&](const struct stat& new_file) {
-        info = new_file;
-        return keep_what_is_not_own();
-      });
+  const Result<off_t> written = report_file_.write([&](std::FILE* stream) { put_report(stream, header(final)); });
   if (!written) {
     report_writes_.failed++;
-    return written;
+    return tl::unexpected(written.error());
   }
   report_writes_.done++;
   report_writes_.took += std::chrono::steady_clock::now() - began;
   report_writes_.last_success = wall_now();
-  report_writes_.size_bytes = static_cast<uint64_t>(info.st_size);
-  report_file_ = version_of(info);
+  report_writes_.size_bytes = static_cast<uint64_t>(*written);
   return {};
 }
 
-/// What somebody else has put in the place of the report that was written last, or changed, is not overwritten.
-Result<void> Session::keep_what_is_not_own() {
-  struct stat there = {};
-  if (!report_file_ || ::lstat(options_.report.c_str(), &there) != 0 || !S_ISREG(there.st_mode) ||
-      version_of(there) == *report_file_) {
-    return {};
-  }
-  if (kept_aside_ == kMostKeptAside) {
-    return fail(0,
-                fmt::format("cannot write {}: something else writes there, too, and was kept aside {} times",
-                            options_.report, kept_aside_),
-                "end that, or name another file with --report");
-  }
-  const Result<std::string> kept = keep_aside(options_.report);
-  if (!kept) {
-    return tl::unexpected(kept.error());
-  }
-  kept_aside_++;
-  spdlog::warn("something else has written to {}: that is kept as {}", printable(options_.report), printable(*kept));
-  return {};
-}
-
-/// Not kept open: the file system could not be unmounted.
-UniqueFd Session::open_report() const {
-  UniqueFd file(::open(options_.report.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  struct stat info = {};
-  if (!file || ::fstat(file.get(), &info) != 0 || report_file_ != version_of(info)) {
-    return {};
-  }
-  return file;
-}
+UniqueFd Session::open_report() const { return report_file_.open(); }
 
 std::string Session::metrics() {
   note_ring_losses();
@@ -594,26 +550,7 @@ void Session::warn_of_losses(bool final) {
       sum += container.losses;
     }
   }
-  struct Cause {
-    std::string_view name;
-    uint64_t lost;
-    std::string_view text;
-  };
-  const std::array causes = {
-      Cause{"ring_full", sum.ring_full, "the ring buffer was full: give a larger --ring-size, and no limit of CPU"},
-      Cause{"files_over_limit", sum.files_over_limit,
-            "more files than --max-files: give a larger one, or --exclude what need not be listed"},
-      Cause{"path_unreadable", sum.path_unreadable, "paths could not be read"},
-      Cause{"path_truncated", sum.path_truncated, "directories were too deep to name"},
-      Cause{"base_unknown", sum.base_unknown, "directories of relative paths could not be found out"},
-      Cause{"undecodable", undecodable_, "records made no sense"},
-      Cause{"skipped_runs", probe_.skipped_runs(), "the kernel left out runs of snoop's programs"}};
-  for (const Cause& cause : causes) {
-    if (cause.lost != 0 && (told_losses_.insert(cause.name).second || final)) {
-      spdlog::warn("{} access{} lost{} ({}): {}", cause.lost, cause.lost == 1 ? "" : "es", final ? "" : " so far",
-                   cause.name, cause.text);
-    }
-  }
+  loss_log_.tell(sum, undecodable_, probe_.skipped_runs(), final);
 }
 
 std::string Session::summary() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -10,18 +8,17 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
-#include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "cli/baseline.h"
+#include "cli/loss_log.h"
 #include "cli/naming.h"
 #include "cli/options.h"
+#include "cli/report_file.h"
 #include "cli/resume.h"
 #include "cli/targets.h"
 #include "container/cgroup.h"
@@ -35,9 +32,6 @@
 #include "service/metrics.h"
 
 namespace snoop {
-
-/// Device, inode, size, and when it was written: seconds and nanoseconds.
-using ReportVersion = std::tuple<dev_t, ino_t, off_t, time_t, long>;
 
 /// A capture from its start to its report: what run, record and trace share.
 /// One thread: everything happens in the event loop.
@@ -118,7 +112,6 @@ class Session {
   void read_stats(Container& container);
   [[nodiscard]] ReportHeader header(bool final);
   [[nodiscard]] Result<void> put_report_file(bool final);
-  [[nodiscard]] Result<void> keep_what_is_not_own();
   void put_report(std::FILE* stream, const ReportHeader& report_header);
 
   const Options& options_;
@@ -135,9 +128,7 @@ class Session {
   uint64_t undecodable_ = 0;
   RecordCounts record_counts_;
   ReportWrites report_writes_;
-  /// The report that was written last; none: none was yet.
-  std::optional<ReportVersion> report_file_;
-  size_t kept_aside_ = 0;
+  ReportFile report_file_;
   /// Bytes of the records of a round: of this one, and most so far.
   uint64_t round_bytes_ = 0;
   uint64_t most_round_bytes_ = 0;
@@ -146,8 +137,7 @@ class Session {
   /// Of the kernel side, when last looked at, and when that was.
   uint64_t ring_losses_ = 0;
   WallTime last_round_ = 0;
-  /// Causes of losses that the log has told of.
-  std::set<std::string_view> told_losses_;
+  LossLog loss_log_;
   /// Something was lost: what is in use must be looked at again.
   bool rescan_due_ = false;
   WallTime started_at_ = 0;
