@@ -90,19 +90,19 @@ def print_container(container, everything):
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--all"]
     me = os.path.basename(sys.argv[0])
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        usage = f"{__doc__} Usage: {me} REPORT [--all]"
+    if len(arguments) != 1 or (arguments[0].startswith("-") and arguments[0] != "-"):
+        usage = f"{__doc__} Usage: {me} REPORT [--all]; - is stdin"
         if arguments in (["-h"], ["--help"]):
             print(usage)
             return
         print(usage, file=sys.stderr)
         sys.exit(2)
     try:
-        with open(arguments[0], encoding="utf-8") as stream:
+        with open(0 if arguments[0] == "-" else arguments[0], encoding="utf-8") as stream:
             report = json.load(stream)
     except (OSError, ValueError) as error:
         sys.exit(f"{me}: {arguments[0]}: {error}")
-    if report.get("schema_version") != 1:
+    if not isinstance(report, dict) or report.get("schema_version") != 1:
         sys.exit(f"{me}: {arguments[0]}: not a report of schema version 1")
     for container in report["containers"]:
         print_container(container, "--all" in sys.argv)
@@ -124,5 +124,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
+    except (AttributeError, KeyError, TypeError) as error:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: not a whole report: {type(error).__name__} {error}")
     except BrokenPipeError:  # as with "| head"
         sys.stderr.close()

@@ -4,6 +4,7 @@
 
 _snoop() {
   local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} program=${COMP_WORDS[0]} command='' i
+  local has_config='' mount
   COMPREPLY=()
   # bash takes "--format=json" for three words.
   if [[ $current == = ]]; then
@@ -23,12 +24,19 @@ _snoop() {
         ;;
       --config) ((i++)) ;;
       -* | =) ;;
+      config) has_config=yes ;;
       *)
         command=${COMP_WORDS[i]}
         break
         ;;
     esac
   done
+  if [[ $has_config && -z $command && $current != -* && $before != --* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'run record trace' -- "$current")
+    return
+  fi
+  # Alone it is about record.
+  command=${command:-${has_config:+record}}
 
   local help option words
   help=$("$program" ${command:+"$command"} --help 2>/dev/null) || return
@@ -42,7 +50,17 @@ _snoop() {
         mapfile -t COMPREPLY < <(compgen -W "${words//,/ }" -- "$current")
         return
         ;;
-      *' PATH'* | *' FILE'* | *' PREFIX'*)
+      '--cgroup '*) # a directory, or a path from the mount on
+        compopt -o filenames 2>/dev/null
+        mount=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)
+        mapfile -t COMPREPLY < <(if [[ $current == /* || -z $mount ]]; then
+          compgen -d -- "$current"
+        else
+          compgen -d -- "$mount/$current" | sed "s|^$mount/||"
+        fi)
+        return
+        ;;
+      *' PATH'* | *' FILE'* | *' PREFIX'* | *' SOCKET'*)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return

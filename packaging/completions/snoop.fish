@@ -9,6 +9,10 @@ function __snoop_command
             case --config
                 set skip 1
             case '-*'
+            case config
+                if test $skip = 1
+                    set skip 0
+                end
             case '*'
                 if test $skip = 1
                     set skip 0
@@ -21,8 +25,16 @@ function __snoop_command
     return 1
 end
 
+# Whether "config" stands before the cursor, and no command behind it.
+function __snoop_config
+    contains -- config (commandline -opc); and not __snoop_command >/dev/null
+end
+
+# What is said of "config" alone is about record.
 function __snoop_help
-    command snoop (__snoop_command) --help 2>/dev/null
+    set -l of (__snoop_command)
+    __snoop_config; and set of record
+    command snoop $of --help 2>/dev/null
 end
 
 # The line of help of the option that wants a value now, without the option's name; status 1: there is none.
@@ -37,7 +49,11 @@ end
 # in the next line.
 function __snoop_entries
     set -l commands no
-    not __snoop_command >/dev/null; and not string match -q -- '-*' (commandline -ct); and set commands yes
+    if __snoop_config; and not string match -q -- '-*' (commandline -ct)
+        printf '%s\n' run record trace
+        return
+    end
+    not __snoop_command >/dev/null; and not __snoop_config; and not string match -q -- '-*' (commandline -ct); and set commands yes
     set -l section
     set -l name
     __snoop_help | while read -l line
@@ -63,7 +79,19 @@ end
 function __snoop_values
     set -l option (string match -r -- '^--.*=' (commandline -ct))
     __snoop_option | string replace -rf -- '^[^ ]*\{(.*)\}.*' '$1' | string split , | string replace -r -- '^' "$option"
-    __snoop_option | string match -qr -- '^(PATH|FILE|PREFIX)'; and __fish_complete_path (commandline -ct)
+    set -l last $option
+    test -n "$last"; or set last (commandline -opc)[-1]
+    if string match -qr -- '^--cgroup=?$' $last
+        # A directory, or a path from the mount on.
+        set -l mount (string match -r -- '^\S+ (\S+) cgroup2 ' </proc/mounts)[2]
+        set -l current (string replace -r -- '^--cgroup=' '' (commandline -ct))
+        string match -q -- '/*' $current; and set mount; or set mount $mount/
+        for directory in "$mount$current"*/
+            string replace -- "$mount" '' (string trim -rc / $directory) | string replace -r -- '^' "$option"
+        end
+        return
+    end
+    __snoop_option | string match -qr -- '^(PATH|FILE|PREFIX|SOCKET)'; and __fish_complete_path (commandline -ct)
 end
 
 function __snoop_before_dashes

@@ -21,15 +21,21 @@ namespace snoop {
 
 namespace {
 
+/// What cannot be written is told of by main(), by the stream's error.
+template <typename... Values>
+void say(fmt::format_string<Values...> format, Values&&... values) {
+  std::fputs(fmt::format(format, std::forward<Values>(values)...).c_str(), stdout);
+}
+
 /// One line for each finding.
 class Findings {
  public:
-  void good(std::string_view what, std::string_view detail) { fmt::print("ok    {:<12} {}\n", what, detail); }
-  void note(std::string_view what, std::string_view detail) { fmt::print("note  {:<12} {}\n", what, detail); }
+  void good(std::string_view what, std::string_view detail) { say("ok    {:<12} {}\n", what, detail); }
+  void note(std::string_view what, std::string_view detail) { say("note  {:<12} {}\n", what, detail); }
   void bad(std::string_view what, std::string_view detail, std::string_view hint) {
-    fmt::print("FAIL  {:<12} {}\n", what, detail);
+    say("FAIL  {:<12} {}\n", what, detail);
     if (!hint.empty()) {
-      fmt::print("      {:<12} -> {}\n", "", hint);
+      say("      {:<12} -> {}\n", "", hint);
     }
     all_good_ = false;
   }
@@ -153,23 +159,23 @@ int check_command(const Options& options) {
       findings.note("pids", "another pid namespace than the host's: pids in 'trace' are the host's");
     }
   }
-  fmt::print("\n{}\n", findings.all_good() ? "snoop can run here." : "snoop cannot run here: see FAIL above.");
+  say("\n{}\n", findings.all_good() ? "snoop can run here." : "snoop cannot run here: see FAIL above.");
   return findings.all_good() ? kExitOk : kExitFailure;
 }
 
 int config_command(const Options& options) {
-  fmt::print("# A flag beats the environment, the environment beats the file.\n{}",
-             settings_text(options.command == Command::kRun     ? "run"
-                           : options.command == Command::kTrace ? "trace"
-                                                                : "record",
-                           options.settings));
+  say("# A flag beats the environment, the environment beats the file.\n{}",
+      settings_text(options.command == Command::kRun     ? "run"
+                    : options.command == Command::kTrace ? "trace"
+                                                         : "record",
+                    options.settings));
   return kExitOk;
 }
 
 int version_command() {
   std::vector<std::string_view> tiers;
   std::transform(kTiers.begin(), kTiers.end(), std::back_inserter(tiers), tier_name);
-  fmt::print("snoop {}\nlibbpf {}\ncapture tiers: {}\n", kVersion, libbpf_version(), fmt::join(tiers, ", "));
+  say("snoop {}\nlibbpf {}\ncapture tiers: {}\n", kVersion, libbpf_version(), fmt::join(tiers, ", "));
   return kExitOk;
 }
 

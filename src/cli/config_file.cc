@@ -60,8 +60,12 @@ Result<ConfigFile> ConfigFile::read(const std::string& path) {
   };
   const toml::parse_result parsed = toml::parse(*text);
   if (!parsed) {
-    return fail(0, fmt::format("{}: this is no TOML: {}", where(parsed.error().source()),
-                               std::string_view(parsed.error().description())));
+    std::string why(parsed.error().description());
+    std::erase(why, '\n');
+    if (const size_t at = why.find(R"('\n')"); at != std::string::npos) {
+      why.replace(at, 4, "the end of the line");
+    }
+    return fail(0, fmt::format("{}: this is no TOML: {}", where(parsed.error().source()), why));
   }
   ConfigFile file;
   for (const auto& [section, of_section] : parsed.table()) {

@@ -110,8 +110,9 @@ int containers_command(const Options& options) {
     }
   }
   const std::vector<KnownContainer> containers = list_containers(*tree, last_of_each(std::move(told->containers)));
-  fmt::print("{}", options.list_json ? container_json(containers, told->sources) : container_table(containers));
-  return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+  const std::string text = options.list_json ? container_json(containers, told->sources) : container_table(containers);
+  std::fputs(text.c_str(), stdout);
+  return kExitOk;
 }
 
 }  // namespace snoop

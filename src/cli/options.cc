@@ -11,8 +11,9 @@
 #include <charconv>
 #include <cstdio>
 #include <sstream>
+#include <tuple>
 
-#include "base/text.h"
+#include "cli/mistake.h"
 #include "cli/settings.h"
 #include "container/runtime_socket.h"
 #include "probe/probe.h"
@@ -25,6 +26,9 @@ namespace {
 
 constexpr const char* kRunReport = "./snoop-report.json";
 constexpr const char* kRecordReport = "/data/snoop-report.json";
+
+/// Beside snoop, or where it was installed.
+constexpr const char* kMetadataProgram = "snoop-metadata";
 
 constexpr const char* kFooter =
     "Every option can also be set in the environment (SNOOP_ and its name: SNOOP_RING_SIZE=4M, lists separated by\n"
@@ -102,11 +106,15 @@ CLI::Validator program_or_none() {
   const auto check = [](const std::string& text) {
     struct stat info = {};
     const bool is_program =
-        text.empty() || text == "none" ||
+        text.empty() || text == "none" || text == kMetadataProgram ||
         (::stat(text.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(text.c_str(), X_OK) == 0);
     return is_program ? std::string() : fmt::format("must be a program, or 'none', unlike '{}'", text);
   };
   return {check, "", ""};
+}
+
+CLI::Validator not_empty() {
+  return {[](const std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); }, "", ""};
 }
 
 void add_sandbox_option(CLI::App& app, Options& options) {
@@ -138,6 +146,7 @@ void add_target_options(CLI::App& app, Options& options) {
            "Cgroup to watch, with all below it: a directory, or a path from the cgroup2 mount on\n"
            "(repeatable; snoop-find-cgroup finds a container's)")
       ->type_name("PATH")
+      ->check(not_empty())
       ->group("Targets");
   app.add_flag("--all", options.all,
                "Every other cgroup that holds processes, each on its own. Without any target:\n"
@@ -175,9 +184,10 @@ void add_label_options(CLI::App& app, Options& options, const std::string& group
 
 void add_metadata_options(CLI::App& app, Options& options) {
   app.add_option("--metadata-program", options.metadata_program,
-                 "The program that asks runtimes for names and images; none: do not ask [snoop-metadata]")
+                 "The program that asks runtimes for names and images; none: do not ask")
       ->check(program_or_none())
       ->type_name("PATH")
+      ->default_str(kMetadataProgram)
       ->group("Names of containers");
   add_list(app, "--runtime-socket", options.runtime_sockets,
            "A runtime's socket, instead of the usual ones: [cri|containerd|docker|podman:]PATH; 'none' for none\n"
@@ -186,9 +196,10 @@ void add_metadata_options(CLI::App& app, Options& options) {
       ->type_name("SOCKET")
       ->group("Names of containers");
   app.add_option("--host-root", options.host_root,
-                 "Where the host's files are mounted, if snoop runs in a container; the usual sockets are below [/]")
+                 "Where the host's files are mounted, if snoop runs in a container; the usual sockets are below")
       ->check(host_directory())
       ->type_name("PATH")
+      ->default_str("/")
       ->group("Names of containers");
 }
 
@@ -237,6 +248,7 @@ void add_capture_options(CLI::App& app, Options& options) {
 void add_report_options(CLI::App& app, Options& options, const std::string& default_report) {
   app.add_option("--report", options.report, "Where the report goes; - is stdout, once, at the end")
       ->type_name("PATH")
+      ->check(not_empty())
       ->default_str(default_report)
       ->group("Report");
   app.add_option("--max-files", options.max_files, "Files kept per container; what is beyond is counted as lost")
@@ -307,6 +319,11 @@ void check_targets(const Options& options) {
   if (options.all && options.selects()) {
     throw CLI::ExcludesError("--all", containers);
   }
+  if (options.cgroups.size() > 1 && !options.container_name.empty()) {
+    throw CLI::ParseError(
+        fmt::format("--container-name names one container, but there are {} targets", options.cgroups.size()),
+        kExitUsage);
+  }
   if (options.selects() && !options.container_name.empty()) {
     throw CLI::ParseError("--container-name names what --cgroup gives; --container chooses containers", kExitUsage);
   }
@@ -330,7 +347,7 @@ struct CommandLine {
     app.fallthrough();
     // It is read by add_settings().
     app.add_option("--config", "Configuration file (TOML)")->type_name("FILE");
-    app.set_version_flag("--version", std::string("snoop ") + kVersion);
+    app.set_version_flag("-V,--version", std::string("snoop ") + kVersion);
     app.get_formatter()->column_width(34);
     app.footer(
         "Examples:\n"
@@ -463,49 +480,6 @@ struct CommandLine {
   }
 };
 
-/// "--interval: ..." to "--interval (SNOOP_INTERVAL): ..." where it is not from the command line.
-std::string with_place(const std::string& what, const std::vector<Setting>& added) {
-  for (const Setting& setting : added) {
-    const std::string start = "--" + setting.name + ":";
-    if (what.starts_with(start)) {
-      return fmt::format("--{} ({}):{}", setting.name, setting.where, what.substr(start.size()));
-    }
-  }
-  return what;
-}
-
-/// One line that says what is wrong, and one that says what to do.
-void tell_mistake(const CommandLine& line, const std::vector<std::string>& arguments, const std::vector<Setting>& added,
-                  const CLI::ParseError& error, ParsedArguments& parsed) {
-  const std::vector<const CLI::App*> commands =
-      line.app.get_subcommands([](const CLI::App* command) { return command->parsed(); });
-  const size_t at = command_among(arguments, line.app);
-  const std::string command = at == arguments.size() ? "snoop" : "snoop " + arguments[at];
-  std::vector<std::string> unknown = line.app.remaining(true);
-  // CLI11 keeps them in the order in which it gave up on them.
-  const auto place = [&](const std::string& argument) {
-    return std::find(arguments.begin(), arguments.end(), argument);
-  };
-  std::sort(unknown.begin(), unknown.end(),
-            [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
-  std::string what = with_place(error.what(), added);
-  if (commands.empty() && !unknown.empty() && unknown.front().starts_with("-")) {
-    what = fmt::format("unexpected argument '{}', and no command", unknown.front());
-  } else if (commands.empty() && !unknown.empty()) {
-    what = fmt::format("there is no command '{}': run, record, trace, containers, check, config or version",
-                       unknown.front());
-  } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
-    what = fmt::format("unexpected argument '{}'", unknown.front());
-    if (!commands.empty() && place(unknown.front()) < place(commands.front()->get_name())) {
-      what += fmt::format(": options stand behind the command, as in: {} {} ...", command, unknown.front());
-    } else if (command == "snoop run" && !unknown.front().starts_with("-")) {
-      what += fmt::format(": the command stands behind '--', as in: snoop run -- {}", unknown.front());
-    }
-  }
-  parsed.mistake = printable(what);
-  parsed.hint = fmt::format("'{} --help' tells what there is", command);
-}
-
 /// Takes "config" away from "config record ...", where it does not stand alone with a
 /// flag; whether it was there.
 bool take_config(std::vector<std::string>& arguments, const CLI::App& app) {
@@ -553,6 +527,12 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
   const auto end = std::find(all.begin(), all.end(), "--");
   const bool has_command = end != all.end();
   std::vector<std::string> arguments(all.begin(), end);
+  if (!arguments.empty() && arguments.front() == "help") {
+    arguments.erase(arguments.begin());
+    if (arguments.empty() || command_among(arguments, line.app) == 0) {
+      arguments.emplace_back("--help");
+    }
+  }
   std::vector<Setting> added;
 
   Options& options = parsed.options;
@@ -581,6 +561,7 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
           kExitUsage);
     }
     options.settings = settings_of(*used, added);
+    options.unknown_variables = unknown_variables(line.app);
   } catch (const CLI::ParseError& error) {
     parsed.exit_now = true;
     if (error.get_exit_code() == 0) {  // --help, --version
@@ -590,13 +571,16 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
       parsed.output = out.str();
       return parsed;
     }
-    tell_mistake(line, arguments, added, error, parsed);
+    std::tie(parsed.mistake, parsed.hint) = describe_mistake(line.app, arguments, added, error);
     parsed.exit_code = kExitUsage;
     return parsed;
   }
 
   if (options.report.empty()) {
     options.report = options.command == Command::kRun ? kRunReport : kRecordReport;
+  }
+  if (options.metadata_program == kMetadataProgram) {
+    options.metadata_program.clear();
   }
   // The link is never to be replaced by a report.
   if (options.report == "/dev/stdout") {
@@ -609,7 +593,7 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
 
 ParsedArguments parse_arguments(int argc, const char* const* argv) {
   ParsedArguments parsed = read_arguments({argv + 1, argv + argc});
-  fmt::print("{}", parsed.output);
+  std::fputs(parsed.output.c_str(), stdout);
   if (argc == 1) {
     fmt::print(stderr, "{}\nsnoop: error: a subcommand is required\n", CommandLine().app.help());
   } else if (!parsed.mistake.empty()) {

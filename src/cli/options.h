@@ -104,6 +104,8 @@ struct Options {
 
   /// Each option as it was given, and where.
   std::vector<Setting> settings;
+  /// Variables that look as if they set something and do not, each with what to say about it.
+  std::vector<std::string> unknown_variables;
   /// The command line, to read it all again.
   std::vector<std::string> command_line;
 };

@@ -11,6 +11,7 @@
 #include "cli/service.h"
 #include "cli/session.h"
 #include "cli/signals.h"
+#include "output/atomic_file.h"
 #include "pipeline/completeness.h"
 
 namespace snoop {
@@ -37,9 +38,15 @@ Result<int> record(Options options) {
   const auto summary = [&] {
     return session->summary() + "; " + completeness_text(session->recorder().containers(), wall_now());
   };
+  bool is_failing = false;
   const auto report_now = [&] {
     const Result<void> written = session->write_report(false);
+    if (written && std::exchange(is_failing, false)) {
+      spdlog::default_logger()->flush();
+      spdlog::info("the report can be written again");
+    }
     if (!written) {
+      is_failing = true;
       log_error(written.error());
       spdlog::warn("an earlier report there stays as it is; trying again");
       service->tell(written.error().message());
@@ -74,6 +81,10 @@ Result<int> record(Options options) {
     return tl::unexpected(opened.error());
   }
   service = std::move(*opened);
+  const Result<UniqueFd> claimed = options.report == "-" ? Result<UniqueFd>() : claim(options.report);
+  if (!claimed) {
+    return tl::unexpected(claimed.error());
+  }
   // Before capture: nothing is taken in meanwhile.
   Result<std::optional<ReportContents>> former = take_up_report(options);
   if (!former) {
@@ -114,8 +125,13 @@ Result<int> record(Options options) {
   }
   service->end();
   session->finish();
+  // What was said before of its place, before what is said now.
+  spdlog::default_logger()->flush();
+  const Result<void> written = session->write_final_report();
+  // After the report: only with that is counted how often each file was used.
   spdlog::info("{}", summary());
-  if (Result<void> written = session->write_final_report(); !written) {
+  session->warn_of_losses(true);
+  if (!written) {
     return tl::unexpected(written.error());
   }
   return kExitOk;

@@ -10,6 +10,11 @@ namespace snoop {
 
 RepeatFilter::~RepeatFilter() { forget_before(spdlog::log_clock::time_point::max()); }
 
+void RepeatFilter::flush() {
+  forget_before(spdlog::log_clock::time_point::max());
+  behind_->flush();
+}
+
 void RepeatFilter::log(const spdlog::details::log_msg& message) {
   forget_before(message.time - kWindow);
   if (message.level < spdlog::level::warn) {

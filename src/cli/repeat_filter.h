@@ -12,7 +12,7 @@ namespace snoop {
 
 /// In front of another sink: a warning or an error that comes again within a minute
 /// is not passed on but counted, and the count is passed on with what is logged
-/// next, once the minute is over. Needs no timer, so that idle costs nothing.
+/// next, once the minute is over, or with flush(). Needs no timer, so that idle costs nothing.
 class RepeatFilter final : public spdlog::sinks::sink {
  public:
   static constexpr std::chrono::seconds kWindow{60};
@@ -23,7 +23,8 @@ class RepeatFilter final : public spdlog::sinks::sink {
   ~RepeatFilter() override;
 
   void log(const spdlog::details::log_msg& message) override;
-  void flush() override { behind_->flush(); }
+  /// Tells of all repeats until now, and forgets them: what they are about is over.
+  void flush() override;
   void set_pattern(const std::string& pattern) override { behind_->set_pattern(pattern); }
   void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
     behind_->set_formatter(std::move(formatter));

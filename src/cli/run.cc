@@ -106,6 +106,19 @@ std::string command_of(pid_t pid) {
   return name.empty() ? "?" : name;
 }
 
+constexpr std::string_view kCgroupPrefix = "snoop-run-";
+
+/// A run that was killed leaves its cgroup. Whatever still has processes cannot be removed.
+void remove_left_cgroups(const CgroupTree& tree, const Cgroup& own) {
+  for (const Cgroup& child : tree.children(own)) {
+    const std::string name = child.path.substr(child.path.rfind('/') + 1);
+    const pid_t pid = name.starts_with(kCgroupPrefix) ? std::atoi(name.c_str() + kCgroupPrefix.size()) : 0;
+    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) {
+      ::rmdir(tree.directory(child).c_str());
+    }
+  }
+}
+
 /// The command, from its start until nothing of it is left.
 class Run {
  public:
@@ -249,16 +262,24 @@ Result<int> Run::run() {
     return tl::unexpected(service.error());
   }
   // Better now than when the command has run for an hour.
+  UniqueFd claimed;
   if (options_.report != "-") {
     if (Result<void> possible = can_write(options_.report); !possible) {
       return tl::unexpected(possible.error());
     }
+    Result<UniqueFd> place = claim(options_.report);
+    if (!place) {
+      return tl::unexpected(place.error());
+    }
+    claimed = std::move(*place);
   }
   const Result<Cgroup> own = session.tree().own();
   if (!own) {
     return tl::unexpected(own.error());
   }
-  Result<OwnedCgroup> cgroup = OwnedCgroup::create(session.tree(), *own, fmt::format("snoop-run-{}", ::getpid()));
+  remove_left_cgroups(session.tree(), *own);
+  Result<OwnedCgroup> cgroup =
+      OwnedCgroup::create(session.tree(), *own, fmt::format("{}{}", kCgroupPrefix, ::getpid()));
   if (!cgroup) {
     return tl::unexpected(cgroup.error());
   }
@@ -299,6 +320,7 @@ Result<int> Run::run() {
     return tl::unexpected(written.error());
   }
   spdlog::info("{}{}", session.summary(), options_.report == "-" ? "" : "; report: " + options_.report);
+  session.warn_of_losses(true);
   return exit_code_;
 }
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -65,6 +64,7 @@ Session::Session(const Options& options, CgroupTree tree, Probe probe, Timer idl
       targets_(options, tree_, probe_, recorder_, target_handlers()),
       baseline_(tree_, probe_, recorder_),
       idle_(std::move(idle)),
+      report_file_(options.report),
       statm_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       started_at_(wall_now()) {
   if (!probe_.sees_io_uring()) {
@@ -477,6 +477,9 @@ Result<void> Session::write_report(bool final) {
   baseline_.scan_moved();
   reader_->drain();
   collect_stats();
+  if (!final) {
+    warn_of_losses(false);
+  }
   collect_uses();
   go_on_without_waiting(final);
   if (options_.report == "-") {
@@ -494,33 +497,19 @@ Result<void> Session::write_report(bool final) {
 
 Result<void> Session::put_report_file(bool final) {
   const auto began = std::chrono::steady_clock::now();
-  struct stat info = {};
-  Result<void> written = write_atomically(options_.report, [&](std::FILE* stream) {
-    put_report(stream, header(final));
-    std::fflush(stream);
-    ::fstat(::fileno(stream), &info);
-  });
+  const Result<off_t> written = report_file_.write([&](std::FILE* stream) { put_report(stream, header(final)); });
   if (!written) {
     report_writes_.failed++;
-    return written;
+    return tl::unexpected(written.error());
   }
   report_writes_.done++;
   report_writes_.took += std::chrono::steady_clock::now() - began;
   report_writes_.last_success = wall_now();
-  report_writes_.size_bytes = static_cast<uint64_t>(info.st_size);
-  report_file_ = {info.st_dev, info.st_ino};
+  report_writes_.size_bytes = static_cast<uint64_t>(*written);
   return {};
 }
 
-/// Not kept open: the file system could not be unmounted.
-UniqueFd Session::open_report() const {
-  UniqueFd file(::open(options_.report.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  struct stat info = {};
-  if (!file || ::fstat(file.get(), &info) != 0 || report_file_ != std::pair(info.st_dev, info.st_ino)) {
-    return {};
-  }
-  return file;
-}
+UniqueFd Session::open_report() const { return report_file_.open(); }
 
 std::string Session::metrics() {
   note_ring_losses();
@@ -586,6 +575,16 @@ Session::Totals Session::totals() {
     totals.lost += container.all_losses().sum();
   }
   return totals;
+}
+
+void Session::warn_of_losses(bool final) {
+  Losses sum;
+  for (const Container& container : recorder_.containers()) {
+    if (!container.undecided) {
+      sum += container.losses;
+    }
+  }
+  loss_log_.tell(sum, undecodable_, probe_.skipped_runs(), final);
 }
 
 std::string Session::summary() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -17,8 +15,10 @@
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "cli/baseline.h"
+#include "cli/loss_log.h"
 #include "cli/naming.h"
 #include "cli/options.h"
+#include "cli/report_file.h"
 #include "cli/resume.h"
 #include "cli/targets.h"
 #include "container/cgroup.h"
@@ -78,6 +78,8 @@ class Session {
     uint64_t undecided = 0;
   };
   [[nodiscard]] Totals totals();
+  /// Says what was lost, why, and what would help: all of it, or only causes that are new.
+  void warn_of_losses(bool final);
   /// One line: how much was seen, how much lost.
   [[nodiscard]] std::string summary();
 
@@ -132,8 +134,7 @@ class Session {
   uint64_t undecodable_ = 0;
   RecordCounts record_counts_;
   ReportWrites report_writes_;
-  /// Device and inode of the report that was written last.
-  std::pair<dev_t, ino_t> report_file_;
+  ReportFile report_file_;
   /// Bytes of the records of a round: of this one, and most so far.
   uint64_t round_bytes_ = 0;
   uint64_t most_round_bytes_ = 0;
@@ -142,6 +143,7 @@ class Session {
   /// Of the kernel side, when last looked at, and when that was.
   uint64_t ring_losses_ = 0;
   WallTime last_round_ = 0;
+  LossLog loss_log_;
   /// Something was lost: what is in use must be looked at again.
   bool rescan_due_ = false;
   WallTime started_at_ = 0;

@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "cli/config_file.h"
+#include "cli/mistake.h"
 
 namespace snoop {
 
@@ -271,6 +272,35 @@ std::vector<Setting> settings_of(const CLI::App& command, const std::vector<Sett
     }
   }
   return settings;
+}
+
+std::vector<std::string> unknown_variables(const CLI::App& app) {
+  // Of snoop-metadata, of tests, and of Kubernetes, which sets them for a service that is called snoop.
+  static constexpr std::string_view kOthers[] = {"METADATA_", "TEST_", "SERVICE_", "PORT"};
+  constexpr std::string_view kPrefix = "SNOOP_";
+  std::vector<std::string> known = {"CONFIG"};
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    for (const CLI::Option* option : options_of(*command)) {
+      known.push_back(environment_name(option->get_lnames().front()).substr(kPrefix.size()));
+    }
+  }
+  std::vector<std::string> unknown;
+  for (char** variable = environ; *variable != nullptr; variable++) {
+    const std::string_view text = *variable;
+    if (!text.starts_with(kPrefix)) {
+      continue;
+    }
+    const std::string_view name = text.substr(0, text.find('=')).substr(kPrefix.size());
+    const bool is_other = std::any_of(std::begin(kOthers), std::end(kOthers),
+                                      [&](std::string_view other) { return name.starts_with(other); });
+    if (!is_other && std::find(known.begin(), known.end(), name) == known.end()) {
+      const std::string meant = nearest(name, known);
+      unknown.push_back(
+          fmt::format("the variable {}{} sets nothing: {}", kPrefix, name,
+                      meant.empty() ? "no option has that name" : fmt::format("did you mean {}{}?", kPrefix, meant)));
+    }
+  }
+  return unknown;
 }
 
 std::string settings_text(std::string_view command, const std::vector<Setting>& settings) {

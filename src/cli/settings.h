@@ -43,6 +43,9 @@ void add_settings(std::vector<std::string>& arguments, const CLI::App& app, std:
 /// All options of a command after it was parsed.
 [[nodiscard]] std::vector<Setting> settings_of(const CLI::App& command, const std::vector<Setting>& added);
 
+/// What to say of variables that begin with SNOOP_ and are none of an option of any command.
+[[nodiscard]] std::vector<std::string> unknown_variables(const CLI::App& app);
+
 /// As a configuration file, with where each value comes from.
 [[nodiscard]] std::string settings_text(std::string_view command, const std::vector<Setting>& settings);
 

@@ -272,7 +272,12 @@ void Targets::end(uint32_t target, WallTime at) {
   if (Container* container = recorder_.find(target)) {
     handlers_.on_ending(*container);
     container->ended_at = at;
-    spdlog::debug("target {} has ended", printable(container->cgroup_path));
+    if (options_.cgroups.empty()) {
+      spdlog::debug("target {} has ended", printable(container->cgroup_path));
+    } else {
+      spdlog::warn("the cgroup {} was removed; one of that name from now on is another one: start snoop again for it",
+                   printable(container->cgroup_path));
+    }
     if (container->only_if_used && container->all_events() == 0 && container->files.size() == 0) {
       handlers_.on_removing(*container);
       recorder_.remove(target);

@@ -75,10 +75,7 @@ Result<int> trace(const Options& options) {
       held.erase(found);
     }
   };
-  const auto print = [&](const Access& access, const Container& container) {
-    if (is_excluded(access.path, options.exclude)) {
-      return;
-    }
+  const auto show = [&](const Access& access, const Container& container) {
     if (!container.undecided) {
       print_held(container);
       print_now(access, container);
@@ -88,6 +85,18 @@ Result<int> trace(const Options& options) {
     } else {
       held_too_many++;
     }
+  };
+  const auto print = [&](const Access& access, const Container& container) {
+    // As in reports: what is left out may lead to what is not, as /proc/self/exe does.
+    if (is_excluded(access.path, options.exclude)) {
+      if (!access.resolved.empty() && !is_excluded(access.resolved, options.exclude)) {
+        Access elsewhere = access;
+        elsewhere.path = access.resolved;
+        show(elsewhere, container);
+      }
+      return;
+    }
+    show(access, container);
   };
   const auto flush = [&] {
     // What was held of containers that are decided by now, or left out.
@@ -135,6 +144,7 @@ Result<int> trace(const Options& options) {
   }
   const Session::Totals totals = session->totals();
   spdlog::info("{} accesses, {} lost", totals.events, totals.lost);
+  session->warn_of_losses(true);
   return kExitOk;
 }
 

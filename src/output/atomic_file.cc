@@ -4,13 +4,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-
-#include "base/unique_fd.h"
 
 namespace snoop {
 
@@ -92,6 +94,25 @@ std::string random_digits() {
   return fmt::format("{:016x}", number);
 }
 
+/// The abstract address that stands for a name in a directory.
+struct ClaimAddress {
+  sockaddr_un address = {};
+  socklen_t size = 0;
+};
+
+ClaimAddress claim_address(const struct stat& directory, const std::string& name) {
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: a name may be longer than an address
+  for (const char c : name) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  const std::string text = fmt::format("snoop-report-{:x}-{:x}-{:016x}", directory.st_dev, directory.st_ino, hash);
+  ClaimAddress claimed;
+  claimed.address.sun_family = AF_UNIX;
+  std::copy(text.begin(), text.end(), claimed.address.sun_path + 1);
+  claimed.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+  return claimed;
+}
+
 }  // namespace
 
 Result<void> can_write(const std::string& path) {
@@ -105,7 +126,50 @@ Result<void> can_write(const std::string& path) {
   return {};
 }
 
-Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write) {
+Result<UniqueFd> claim(const std::string& path) {
+  const Result<Place> place = place_of(path);
+  if (!place) {
+    const int code = place.error().code;
+    return code == ENOENT || code == ENOTDIR ? tl::unexpected(place.error()) : Result<UniqueFd>();
+  }
+  struct stat directory = {};
+  if (::fstat(place->dir.get(), &directory) != 0) {
+    return {};
+  }
+  const ClaimAddress claimed = claim_address(directory, place->name);
+  const auto* address = reinterpret_cast<const sockaddr*>(&claimed.address);
+  // Again where the other one ends just now.
+  for (int attempt = 0; attempt < 3; attempt++) {
+    UniqueFd own(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (own && ::bind(own.get(), address, claimed.size) == 0) {
+      // Those who ask are never answered: who listens is all they want to know.
+      return ::listen(own.get(), 128) == 0 ? std::move(own) : UniqueFd();
+    }
+    if (!own || errno != EADDRINUSE) {
+      return {};
+    }
+    const UniqueFd asking(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ucred other = {};
+    socklen_t size = sizeof(other);
+    const bool is_known = ::connect(asking.get(), address, claimed.size) == 0 &&
+                          ::getsockopt(asking.get(), SOL_SOCKET, SO_PEERCRED, &other, &size) == 0;
+    if (!is_known && errno == ECONNREFUSED) {
+      continue;
+    }
+    // Anybody can take a name: another user's process keeps nobody from writing.
+    if (is_known && other.uid != 0 && other.uid != ::geteuid()) {
+      return {};
+    }
+    return fail(0,
+                fmt::format("another snoop{} writes to {} already",
+                            is_known && other.pid > 0 ? fmt::format(" (pid {})", other.pid) : "", path),
+                "end that one, or name another file with --report");
+  }
+  return {};
+}
+
+Result<void> write_atomically(const std::string& path, const std::function<void(std::FILE*)>& write,
+                              const BeforeReplacing& before_replacing) {
   const Result<Place> place = place_of(path);
   if (!place) {
     return tl::unexpected(place.error());
@@ -136,11 +200,16 @@ Result<void> write_atomically(const std::string& path, const std::function<void(
   if (std::fflush(stream.get()) != 0 || std::ferror(stream.get()) != 0) {
     return failed_late(errno != 0 ? errno : EIO);
   }
-  if (::fsync(::fileno(stream.get())) != 0) {
+  struct stat info = {};
+  if (::fsync(::fileno(stream.get())) != 0 || ::fstat(::fileno(stream.get()), &info) != 0) {
     return failed_late(errno);
   }
   if (std::fclose(stream.release()) != 0) {
     return failed_late(errno);
+  }
+  if (const Result<void> may = before_replacing ? before_replacing(info) : Result<void>(); !may) {
+    ::unlinkat(dir, temporary.c_str(), 0);
+    return may;
   }
   if (::renameat(dir, temporary.c_str(), dir, place->name.c_str()) != 0) {
     return failed_late(errno);

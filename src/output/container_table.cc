@@ -27,6 +27,12 @@ std::string image_of(const KnownContainer& container) {
   return shown(!container.image.empty() ? container.image : container.image_digest);
 }
 
+/// Empty: it can be observed now.
+std::string why_not_observable(const KnownContainer& container) {
+  const bool runs_not = container.state == "exited" || container.state == "created";
+  return container.identity.not_observable.empty() && runs_not ? container.state : container.identity.not_observable;
+}
+
 }  // namespace
 
 std::string container_table(const std::vector<KnownContainer>& containers) {
@@ -35,10 +41,10 @@ std::string container_table(const std::vector<KnownContainer>& containers) {
   for (const KnownContainer& container : containers) {
     const Identity& identity = container.identity;
     const std::string id = is_unique_id(identity.id) ? identity.id.substr(0, kShortId) : identity.id;
+    const std::string why_not = why_not_observable(container);
     rows.push_back({shown(identity.runtime), shown(id), shown(container.name), image_of(container),
                     shown(identity.pod_name), shown(identity.namespace_name), shown(container.state),
-                    identity.not_observable.empty() ? "yes" : "no: " + printable(identity.not_observable),
-                    shown(container.cgroup_path)});
+                    why_not.empty() ? "yes" : "no: " + printable(why_not), shown(container.cgroup_path)});
   }
   std::array<size_t, kColumns> widths = {};
   for (const Row& row : rows) {
@@ -69,7 +75,7 @@ std::string container_json(const std::vector<KnownContainer>& containers, const 
     put_bytes_unless_empty(json, "state", container.state);
     put_bytes_unless_empty(json, "cgroup_path", container.cgroup_path);
     put_key(json, "observable");
-    json.Bool(container.identity.not_observable.empty());
+    json.Bool(why_not_observable(container).empty());
     json.EndObject();
   }
   json.EndArray();

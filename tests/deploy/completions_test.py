@@ -71,7 +71,30 @@ class Bash(unittest.TestCase):
     def test_options(self):
         for command in ([], *([name] for name in commands())):
             with self.subTest(command=command):
-                self.assertEqual(self.offers(" ".join(["snoop", *command, "--"])), options_of(*command))
+                # What it would tell of.
+                of = ["record"] if command == ["config"] else command
+                self.assertEqual(self.offers(" ".join(["snoop", *command, "--"])), options_of(*of))
+
+    def test_config(self):
+        self.assertEqual(self.offers("snoop config "), {"run", "record", "trace"})
+        self.assertEqual(self.offers("snoop config r"), {"run", "record"})
+        self.assertEqual(self.offers("snoop config trace --uni"), {"--unique"})
+        self.assertEqual(self.offers("snoop config --interv"), {"--interval"})
+
+    @unittest.skipIf(harness.CGROUP2 is None, "no cgroup2 mount that this user may write to")
+    def test_cgroups(self):
+        cgroup = harness.Cgroup("completed")
+        self.addCleanup(cgroup.remove)
+        harness.Cgroup("below", cgroup)
+        self.assertEqual(self.offered(f"snoop record --cgroup {cgroup.name[:-2]}"), cgroup.name)
+        self.assertEqual(self.offered(f"snoop record --cgroup {cgroup.directory}"[:-2]), str(cgroup.directory))
+        self.assertIn(self.offered(f"snoop record --cgroup {cgroup.name}/b"), (f"{cgroup.name}/below", "below"))
+
+    def offered(self, line):
+        """The only offer, without the slash of a directory; zsh offers the last part of a path alone."""
+        offer, = self.offers(line)
+        offer = offer.rstrip("/")
+        return line.rpartition(" ")[2].rpartition("/")[0] + "/" + offer if self.shell == "zsh" and "/" in line else offer
 
     def test_options_behind_others(self):
         self.assertEqual(self.offers("snoop record --all --report x --f"), {"--fresh"})
@@ -84,6 +107,7 @@ class Bash(unittest.TestCase):
         self.assertEqual(self.offers("snoop trace --log-level d"), {"debug"})
         self.assertIn(self.offers("snoop trace --format=j"), ({"json"}, {"--format=json"}))
         self.assertEqual(self.offers("snoop --config her"), {"here.toml"})
+        self.assertEqual(self.offers("snoop record --runtime-socket her"), {"here.toml"})
         self.assertEqual(self.offers("snoop record --interval "), set())
 
 

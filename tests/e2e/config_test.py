@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import tempfile
 import tomllib
 import unittest
@@ -81,6 +82,29 @@ class Texts(unittest.TestCase):
                 self.assertEqual((result.returncode, result.stdout), (2, b""), result.stderr)
                 self.assertIn(said, result.stderr.decode())
 
+    def test_output_that_nobody_gets(self):
+        for arguments in (["--help"], ["record", "--help"], ["config"], ["version"], ["check"], ["containers"]):
+            with self.subTest(arguments=arguments), open("/dev/full", "wb") as full:
+                result = harness.snoop(*arguments, stdout=full, stderr=subprocess.PIPE)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn("cannot write to stdout: ", result.stderr.decode())
+
+    def test_show_report_of_what_is_none(self):
+        program = harness.SOURCE_DIR / "scripts" / "show-report.py"
+        for text, said in ((b"[]", "not a report"), (b'{"schema_version": 1}', "not a whole report"), (b"{", "-: "),
+                           (b'{"schema_version": 1, "containers": [3]}', "not a whole report")):
+            with self.subTest(text=text):
+                done = subprocess.run([program, "-"], input=text, capture_output=True, check=False)
+                self.assertEqual((done.returncode, done.stdout), (1, b""))
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+                self.assertIn(said, done.stderr.decode())
+
+    def test_unknown_variables(self):
+        for arguments in (["version"], ["config", "record"]):
+            result = harness.snoop(*arguments, env=harness.environment(SNOOP_INTERVALL="1s"))
+            self.assertEqual((result.returncode, result.stderr.decode()), (
+                0, "snoop: warning: the variable SNOOP_INTERVALL sets nothing: did you mean SNOOP_INTERVAL?\n"))
+
     def test_bad_environment(self):
         for name, value in (("SNOOP_INTERVAL", "soon"), ("SNOOP_MAX_FILES", "0"), ("SNOOP_LABEL", "novalue"),
                             ("SNOOP_CONFIG", "/no/such/file")):
@@ -118,6 +142,8 @@ class Config(unittest.TestCase):
         self.assertEqual(self.line(text, "ring-size"), ('"16M"', "default"))
         self.assertEqual(self.line(text, "exclude"), ('[""]', f"file {self.file}, line 5"))
         self.assertEqual(self.line(text, "# image"), ('""', "not set"))
+        self.assertEqual(self.line(text, "metadata-program"), ('"snoop-metadata"', "default"))
+        self.assertEqual(self.line(text, "host-root"), ('"/"', "default"))
 
     def test_can_be_used_as_a_file(self):
         arguments = ["--all", "--exclude", "/a b/", "--exclude", '/"\\#\t/', "--image", "é", "--interval", "5m", "--fresh"]

@@ -188,6 +188,74 @@ class Two(harness.Case):
             self.assertEqual(report["total_events"], times * len(paths))
 
 
+class OneReport(harness.Case):
+    """Two that are to write to one place, and other things that are put there."""
+
+    def setUp(self):
+        super().setUp()
+        self.cgroups = [self.cgroup("a"), self.cgroup("b")]
+        self.workers = [self.worker(cgroup) for cgroup in self.cgroups]
+        self.paths = self.make_files(10)
+
+    def kept(self):
+        return sorted(self.scratch.glob("report.json.kept-*"))
+
+    def test_the_second_is_refused(self):
+        recorder = self.recorder("--cgroup", self.cgroups[0].path)
+        (self.scratch / "link").symlink_to(self.scratch)
+        # Also by another way to the same directory.
+        for code, command in ((1, ["record", "--cgroup", self.cgroups[1].path]), (125, ["run", "--", "/bin/true"])):
+            result = harness.snoop(command[0], "--report", self.scratch / "link" / "report.json", *command[1:])
+            self.assertEqual(result.returncode, code)
+            self.assertIn(f"another snoop (pid {recorder.pid}) writes to {self.scratch}/link/report.json already",
+                          result.stderr.decode())
+            self.assertIn("hint: ", result.stderr.decode())
+        self.workers[0].open(self.paths)
+        self.assertEqual(set(recorder.final_report().files()), set(self.paths))
+        self.assertEqual(sorted(path.name for path in self.scratch.iterdir() if "report" in path.name), ["report.json"])
+        # The next one goes on from it, also after a kill.
+        recorder = self.recorder("--cgroup", self.cgroups[1].path)
+        recorder.send(signal.SIGKILL)
+        recorder.wait()
+        self.assertEqual(self.recorder("--cgroup", self.cgroups[1].path).final_report()["runs"], 3)
+
+    def test_where_the_claim_is_not_seen(self):
+        """As of another container with the same volume: what one writes is never overwritten by the other."""
+        first = self.recorder("--cgroup", self.cgroups[0].path)
+        second = self.recorder("--cgroup", self.cgroups[1].path,
+                               popen=lambda argv, **options: subprocess.Popen(["unshare", "--net", *argv], **options))
+        for worker, part in zip(self.workers, (self.paths[:5], self.paths[5:])):
+            worker.open(part)
+        second.final_report()
+        first.final_report()
+        self.assertIn("something else has written to", first.log)
+        reports = [harness.Report(path.read_bytes()) for path in (self.scratch / "report.json", *self.kept())]
+        seen = {harness.unbytes(file, "path") for report in reports for container in report.containers
+                for file in container["files"]}
+        self.assertEqual(seen, set(self.paths))
+
+    def test_what_is_put_there(self):
+        recorder = self.recorder("--cgroup", self.cgroups[0].path)
+        recorder.report_path.unlink()
+        recorder.report_path.write_text("mine")
+        self.workers[0].open(self.paths)
+        self.assertEqual(set(recorder.fresh_report().files()), set(self.paths))
+        kept, = self.kept()
+        self.assertEqual(kept.read_text(), "mine")
+        self.assertIn(f"something else has written to {recorder.report_path}: that is kept as {kept}", recorder.log)
+        # The disk is not filled with it: at some time its place is left to the other.
+        for number in range(12):
+            (self.scratch / "new").write_text(str(number))
+            (self.scratch / "new").rename(recorder.report_path)
+            recorder.send(signal.SIGUSR1)
+            what = "was kept aside 10 times" if number >= 9 else f"as {kept}-{number + 2}"
+            recorder.wait_for(lambda: len(self.kept()) == min(number + 2, 10) and
+                              (number < 9 or "was kept aside 10 times" in recorder.log), what)
+        self.assertEqual(recorder.report_path.read_text(), "11")
+        recorder.report_path.unlink()
+        self.assertEqual(set(recorder.final_report().files()), set(self.paths))
+
+
 class Stopped(harness.Case):
     def test_under_load(self):
         """For seconds, with a ring that is full long before: what is lost is counted, no more and no less."""

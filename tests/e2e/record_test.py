@@ -184,6 +184,32 @@ class Writing(harness.Case):
         self.assertEqual(sorted(path for path in os.listdir(self.scratch) if "report" in path), ["report.json"])
 
 
+class Log(harness.Case):
+    def test_of_losses(self):
+        """Each cause when it is first seen, and in the end with its sum."""
+        cgroup = self.cgroup()
+        worker = self.worker(cgroup)
+        paths = self.make_files(30)
+        recorder = self.recorder("--cgroup", cgroup.path, "--max-files", "5")
+        for part in (paths[:10], paths[10:]):
+            worker.open(part)
+            recorder.fresh_report()
+        recorder.wait_for_log("5 accesses lost so far (files_over_limit): more files than --max-files: give a larger one")
+        recorder.final_report()
+        self.assertEqual(recorder.log.count("warning: "), 2)
+        self.assertIn("warning: 25 accesses lost (files_over_limit): ", recorder.log)
+
+    def test_why_there_is_no_estimate(self):
+        """The same as the report says, though the counts come with that."""
+        cgroup = self.cgroup()
+        worker = self.worker(cgroup)
+        recorder = self.recorder("--cgroup", cgroup.path)
+        worker.open(self.make_files(10), times=20)
+        why = recorder.final_report().container()["completeness"]["why_not"]
+        self.assertEqual(why, "observed for less than 10 minutes")
+        self.assertIn(f"no estimate of what is unseen: {why}\n", recorder.log)
+
+
 class BadPlaces(harness.Case):
     """Where the report cannot be written: an error that says so, the former report whole, another try."""
 
@@ -272,14 +298,12 @@ class BadPlaces(harness.Case):
         self.assert_recovers(recorder)
 
     def test_missing_directory(self):
+        """A mistake that is told at once."""
         recorder = self.recorder_here(self.disk / "new" / "report.json")
-        recorder.wait_for_log("No such file or directory")
-        self.assertIn(f"cannot write {self.disk}/new/report.json", recorder.log)
-        self.assertIn(f"make the directory {self.disk}/new", recorder.log)
-        self.worker_.open(self.paths)
-        (self.disk / "new").mkdir()
-        recorder.wait_until_ready()
-        self.assert_recovers(recorder)
+        self.assertEqual(recorder.wait(), 1)
+        self.assertIn(f"cannot write {self.disk}/new/report.json: No such file or directory", recorder.log)
+        self.assertIn(f"hint: make the directory {self.disk}/new", recorder.log)
+        self.assertEqual(list(self.temporary.iterdir()), [])
 
     def test_directory_that_goes_away(self):
         (self.disk / "new").mkdir()
@@ -289,8 +313,20 @@ class BadPlaces(harness.Case):
         self.worker_.open(self.paths)
         (self.disk / "new").mkdir()
         recorder.wait_until_ready()
+        recorder.wait_for_log("info: the report can be written again")
         self.assert_recovers(recorder)
         harness.Report((self.disk / "old" / "report.json").read_bytes())
+        # What is over is told before that.
+        self.assertNotIn("error", recorder.log.partition("info: the report can be written again")[2])
+
+    def test_directory_that_stays_away(self):
+        (self.disk / "new").mkdir()
+        recorder = self.recorder_here(self.disk / "new" / "report.json").wait_until_ready()
+        (self.disk / "new").rename(self.disk / "old")
+        recorder.wait_for_log("cannot write")
+        self.wait_for_failures(1)
+        self.assertEqual(recorder.stop(), 1)
+        self.assertIn("hint: the report is in ", recorder.log.splitlines()[-1])
 
     def test_a_directory_at_the_place_of_the_report(self):
         (self.disk / "report.json").mkdir()
@@ -392,7 +428,9 @@ class Targets(harness.Case):
         recorder = self.recorder("--cgroup", cgroup.path)
         cgroup.run(["/bin/cat", paths[0]])
         cgroup.remove()
+        recorder.wait_for_log(f"warning: the cgroup {cgroup.path} was removed")
         self.assertIn(paths[0], recorder.final_report().files())
+        self.assertEqual(recorder.log.count("was removed"), 1)
 
     def test_siblings_of_its_own_cgroup(self):
         """In a pod: snoop's container beside the others."""

@@ -140,6 +140,22 @@ class Command(Case):
         self.assertFalse((harness.CGROUP2 / container["cgroup_path"].strip("/")).exists())
 
 
+    def test_what_a_killed_one_left_is_removed(self):
+        """If it is empty."""
+        started = self.start("/bin/sleep", "1000")
+        left = started.wait_for(lambda: list(harness.CGROUP2.rglob(f"snoop-run-{started.pid}")), "its cgroup")[0]
+        procs = left / "cgroup.procs"
+        started.wait_for(lambda: procs.read_text(), "its command")
+        started.send(signal.SIGKILL)
+        started.wait()
+        self.assertEqual(self.snoop_run("/bin/true").returncode, 0)
+        self.assertTrue(left.exists())
+        os.kill(int(procs.read_text()), signal.SIGKILL)
+        harness.wait_for(lambda: not procs.read_text(), "the end of the command")
+        self.assertEqual(self.snoop_run("/bin/true").returncode, 0)
+        self.assertFalse(left.exists())
+
+
 class Signals(Case):
     TRAP = "trap 'echo got {0}; exit 42' {0}; echo ready; while :; do sleep 0.05; done"
 

@@ -148,6 +148,18 @@ class Trace(harness.Case):
         self.worker_.open([b"/dev/null", path])
         self.assertEqual([line["path"] for line in self.parse(self.end(started))], ["/dev/null"])
 
+    def test_what_leads_out_of_what_is_excluded(self):
+        """As in reports: busybox and runc start themselves by /proc/self/exe."""
+        started = self.trace()
+        self.worker_.open([b"/proc/self/exe", b"/proc/self/status"])
+        self.cgroup_.run(["/usr/bin/python3", "-I", "-S", "-c",
+                          "import os\nos.execv('/proc/self/exe', ['python3', '-I', '-S', '-c', ''])"])
+        python = os.path.realpath("/usr/bin/python3")
+        lines = [(line["kinds"], line["path"]) for line in self.parse(self.end(started))]
+        self.assertEqual(lines[0], ("open:read", python))
+        self.assertEqual(lines.count(("exec", python)), 1)
+        self.assertEqual([path for _, path in lines if path.startswith("/proc/")], [])
+
     def test_head(self):
         """A reader that goes away is a normal end."""
         paths = self.make_files(50)

@@ -321,6 +321,57 @@ TEST(AtomicFile, SaysThatTheDirectoryIsNotOurs) {
   EXPECT_THAT(names_in(dir.path()), ElementsAre("report.json"));
 }
 
+TEST(AtomicFile, AsksBeforeItReplaces) {
+  const TempDir dir;
+  write_file(dir / "report.json", "old");
+  const auto refuse = [](const struct stat& info) -> Result<void> {
+    return fail(0, "not now: " + std::to_string(info.st_size));
+  };
+  const Result<void> written = write_atomically(dir / "report.json", text("new one"), refuse);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().what, "not now: 7");
+  EXPECT_EQ(read_file(dir / "report.json"), "old");
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("report.json"));
+}
+
+TEST(Claim, IsOfOneAtATime) {
+  const TempDir dir;
+  fs::create_directory(dir / "other");
+  fs::create_directory_symlink(".", dir / "link");
+  {
+    const Result<UniqueFd> own = claim(dir / "report.json");
+    ASSERT_TRUE(own && *own);
+    for (const std::string& path : {dir / "report.json", dir / "link/report.json"}) {
+      const Result<UniqueFd> second = claim(path);
+      ASSERT_FALSE(second);
+      EXPECT_THAT(second.error().what, HasSubstr("(pid " + std::to_string(::getpid()) + ")"));
+      EXPECT_NE(second.error().hint, "");
+    }
+    EXPECT_TRUE(claim(dir / "report2.json"));
+    EXPECT_TRUE(claim(dir / "other/report.json"));
+    EXPECT_THAT(names_in(dir.path()), ElementsAre("link", "other"));
+    // However many ask.
+    for (int i = 0; i < 200; i++) {
+      ASSERT_FALSE(claim(dir / "report.json"));
+    }
+  }
+  EXPECT_TRUE(claim(dir / "report.json"));
+  EXPECT_FALSE(claim(dir / "missing/report.json"));
+}
+
+TEST(Claim, NoOtherUserCanKeepItFromBeing) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "only root can become another user";
+  }
+  const TempDir dir;
+  fs::permissions(dir.path(), fs::perms(0755));
+  ASSERT_EQ(::seteuid(65534), 0);
+  const Result<UniqueFd> theirs = claim(dir / "report.json");
+  ASSERT_EQ(::seteuid(0), 0);
+  ASSERT_TRUE(theirs && *theirs);
+  EXPECT_TRUE(claim(dir / "report.json"));
+}
+
 TEST(AtomicFile, ReportsAnErrorOfTheStream) {
   const TempDir dir;
   write_file(dir / "report.json", "old");

@@ -22,7 +22,10 @@ std::vector<KnownContainer> sample() {
   KnownContainer vm;
   vm.identity.id = "vm";
   vm.identity.not_observable = "a virtual machine";
-  return {web, vm};
+  KnownContainer ended;
+  ended.identity.id = "ended";
+  ended.state = "exited";
+  return {web, vm, ended};
 }
 
 TEST(ContainerTable, IsSafeForATerminal) {
@@ -30,6 +33,7 @@ TEST(ContainerTable, IsSafeForATerminal) {
   EXPECT_THAT(table, HasSubstr("RUNTIME"));
   EXPECT_THAT(table, HasSubstr("docker   aaaaaaaaaaaa  we\\x1b[31mb  nginx:1"));
   EXPECT_THAT(table, HasSubstr("no: a virtual machine"));
+  EXPECT_THAT(table, HasSubstr("exited   no: exited"));
   EXPECT_THAT(table, Not(HasSubstr("\x1b")));
 }
 
@@ -37,10 +41,11 @@ TEST(ContainerTable, Json) {
   rapidjson::Document document;
   document.Parse(container_json(sample(), {{"docker", "/run/docker.sock", "answered", ""}}).c_str());
   ASSERT_FALSE(document.HasParseError());
-  EXPECT_EQ(document["containers"].Size(), 2U);
+  EXPECT_EQ(document["containers"].Size(), 3U);
   EXPECT_STREQ(document["containers"][0]["image"].GetString(), "nginx:1");
   EXPECT_TRUE(document["containers"][0]["observable"].GetBool());
   EXPECT_FALSE(document["containers"][1]["observable"].GetBool());
+  EXPECT_FALSE(document["containers"][2]["observable"].GetBool());
   EXPECT_STREQ(document["containers"][1]["not_observable"].GetString(), "a virtual machine");
   EXPECT_STREQ(document["sources"][0]["state"].GetString(), "answered");
 }

@@ -17,12 +17,14 @@ namespace snoop {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::Pair;
 using testing::StartsWith;
+using testing::UnorderedElementsAre;
 
 struct Parsed {
   ParsedArguments result;
@@ -138,40 +140,12 @@ TEST_F(OptionsTest, OtherCommandsHaveDefaults) {
 }
 
 TEST_F(OptionsTest, FlagsAreTaken) {
-  const Options options = parse({"record",
-                                 "--cgroup",
-                                 "a",
-                                 "--cgroup=b",
-                                 "--report",
-                                 "r.json",
-                                 "--interval",
-                                 "5m",
-                                 "--exclude",
-                                 "/a/",
-                                 "--exclude",
-                                 "/b",
-                                 "--max-files",
-                                 "7",
-                                 "--ring-size",
-                                 "4M",
-                                 "--image",
-                                 "i:1",
-                                 "--image-digest",
-                                 "sha256:x",
-                                 "--pod-name",
-                                 "p",
-                                 "--namespace",
-                                 "n",
-                                 "--container-name",
-                                 "c",
-                                 "--label",
-                                 "k=v",
-                                 "--label",
-                                 "l=w",
-                                 "--log-level",
-                                 "debug",
-                                 "--log-format",
-                                 "json"})
+  const Options options = parse({"record",         "--cgroup", "a",           "--cgroup=b", "--report",    "r.json",
+                                 "--interval",     "5m",       "--exclude",   "/a/",        "--exclude",   "/b",
+                                 "--max-files",    "7",        "--ring-size", "4M",         "--image",     "i:1",
+                                 "--image-digest", "sha256:x", "--pod-name",  "p",          "--namespace", "n",
+                                 "--label",        "k=v",      "--label",     "l=w",        "--log-level", "debug",
+                                 "--log-format",   "json"})
                               .options();
   EXPECT_THAT(options.cgroups, ElementsAre("a", "b"));
   EXPECT_EQ(options.report, "r.json");
@@ -183,7 +157,7 @@ TEST_F(OptionsTest, FlagsAreTaken) {
   EXPECT_EQ(options.image_digest, "sha256:x");
   EXPECT_EQ(options.pod_name, "p");
   EXPECT_EQ(options.namespace_name, "n");
-  EXPECT_EQ(options.container_name, "c");
+  EXPECT_EQ(parse({"record", "--cgroup=a", "--container-name", "c"}).options().container_name, "c");
   EXPECT_THAT(options.labels, ElementsAre(Pair("k", "v"), Pair("l", "w")));
   EXPECT_EQ(options.log_level, "debug");
   EXPECT_EQ(options.log_format, "json");
@@ -368,15 +342,16 @@ TEST_F(OptionsTest, ExcludesReplaceTheDefault) {
   EXPECT_THAT(parse({"record", "--exclude", "", "--exclude", "/a b"}).options().exclude, ElementsAre("/a b"));
 }
 
-TEST_F(OptionsTest, EmptyReportIsTheDefault) {
-  EXPECT_EQ(parse({"record", "--report", ""}).options().report, "/data/snoop-report.json");
-  EXPECT_EQ(parse({"record", "--report=", "--interval=5s"}).options().interval, milliseconds(5'000));
+TEST_F(OptionsTest, ReportsAndCgroupsHaveNames) {
+  expect_usage_error({"record", "--report", ""}, "--report: must not be empty");
+  expect_usage_error({"record", "--report=", "--interval=5s"}, "--report: must not be empty");
+  expect_usage_error({"record", "--cgroup", "a", "--cgroup="}, "--cgroup: must not be empty");
   EXPECT_EQ(parse({"record", "--report", "-"}).options().report, "-");
   EXPECT_EQ(parse({"record", "--report", "/dev/stdout"}).options().report, "-");
 }
 
 TEST_F(OptionsTest, EnvironmentSetsEveryOption) {
-  set("SNOOP_CGROUP", "a,b/c");
+  set("SNOOP_CGROUP", "b/c");
   set("SNOOP_REPORT", "r,1.json");
   set("SNOOP_INTERVAL", "5s");
   set("SNOOP_EXCLUDE", "/a/,/b");
@@ -391,7 +366,7 @@ TEST_F(OptionsTest, EnvironmentSetsEveryOption) {
   set("SNOOP_LOG_LEVEL", "warn");
   set("SNOOP_LOG_FORMAT", "json");
   const Options options = parse({"record"}).options();
-  EXPECT_THAT(options.cgroups, ElementsAre("a", "b/c"));
+  EXPECT_THAT(options.cgroups, ElementsAre("b/c"));
   EXPECT_EQ(options.report, "r,1.json");
   EXPECT_EQ(options.interval, milliseconds(5'000));
   EXPECT_THAT(options.exclude, ElementsAre("/a/", "/b"));
@@ -406,6 +381,9 @@ TEST_F(OptionsTest, EnvironmentSetsEveryOption) {
   EXPECT_EQ(options.log_level, "warn");
   EXPECT_EQ(options.log_format, "json");
 
+  forget_environment();
+  set("SNOOP_CGROUP", "a,b/c");
+  EXPECT_THAT(parse({"record"}).options().cgroups, ElementsAre("a", "b/c"));
   forget_environment();
   set("SNOOP_ALL", "true");
   set("SNOOP_FORMAT", "json");
@@ -425,6 +403,40 @@ TEST_F(OptionsTest, EnvironmentOfOtherCommandsDoesNotHurt) {
   set("SNOOP_WHATEVER", "1");
   EXPECT_EQ(parse({"run", "--", "x"}).options().command, Command::kRun);
   EXPECT_EQ(parse({"version"}).options().command, Command::kVersion);
+}
+
+TEST_F(OptionsTest, UnknownVariablesAreTold) {
+  set("SNOOP_INTERVALL", "1s");
+  set("SNOOP_FOO", "1");
+  for (const char* good : {"SNOOP_INTERVAL", "SNOOP_NO_ITERATORS", "SNOOP_CONFIG", "SNOOP_METADATA_X", "SNOOP_PORT",
+                           "SNOOP_PORT_9090_TCP", "SNOOP_SERVICE_HOST"}) {
+    set(good, "");
+  }
+  EXPECT_THAT(parse({"version"}).options().unknown_variables,
+              UnorderedElementsAre("the variable SNOOP_INTERVALL sets nothing: did you mean SNOOP_INTERVAL?",
+                                   "the variable SNOOP_FOO sets nothing: no option has that name"));
+}
+
+TEST_F(OptionsTest, MistakesInPlainWords) {
+  expect_usage_error({"record", "--report", "a", "--report=b"}, "--report: takes one value, and was given 2 times");
+  expect_usage_error({"record", "--cgroup"}, "--cgroup: its value is missing");
+  expect_usage_error({"record", "--reprot", "x"}, "unexpected argument '--reprot': did you mean '--report'?");
+  expect_usage_error({"trace", "--log-levl=x"}, "did you mean '--log-level'?");
+  EXPECT_THAT(parse({"record", "--xyz"}).err, Not(HasSubstr("did you mean")));
+  expect_usage_error({"record", "--cgroup=a", "--cgroup=b", "--container-name=c"}, "there are 2 targets");
+  for (const auto& [text, said] :
+       {std::pair("[record]\nall = \n", "saw the end of the line"), std::pair("[record]\nall = tru\n", "saw 'tru'")}) {
+    const Parsed parsed = parse({config(text), "record"});
+    EXPECT_THAT(parsed.err, AllOf(HasSubstr(said), Not(HasSubstr("\\n")))) << text;
+  }
+}
+
+TEST_F(OptionsTest, HelpAndVersionAsOthersHaveThem) {
+  EXPECT_EQ(parse({"help"}).out, parse({"--help"}).out);
+  EXPECT_EQ(parse({"help", "record"}).out, parse({"record", "--help"}).out);
+  EXPECT_EQ(parse({"help", "record"}).result.exit_code, kExitOk);
+  EXPECT_EQ(parse({"-V"}).out, parse({"--version"}).out);
+  expect_usage_error({"help", "me"}, "me");
 }
 
 TEST_F(OptionsTest, EmptyVariablesAreNotSet) {

@@ -55,6 +55,16 @@ TEST_F(RepeatFilterTest, AnythingLoggedAfterTheMinuteBringsTheCount) {
   EXPECT_EQ(passed(), "warning repeated 1 time: again\ninfo another\n");
 }
 
+TEST_F(RepeatFilterTest, FlushTellsAndForgets) {
+  log(seconds(0), spdlog::level::err, "cannot write");
+  log(seconds(1), spdlog::level::err, "cannot write");
+  filter_->flush();
+  EXPECT_EQ(passed(), "error cannot write\nerror repeated 1 time: cannot write\n");
+  log(seconds(2), spdlog::level::err, "cannot write");
+  filter_->flush();
+  EXPECT_EQ(passed(), "error cannot write\n");
+}
+
 TEST_F(RepeatFilterTest, WhatIsNoWarningIsPassedOn) {
   log(seconds(0), spdlog::level::info, "report");
   log(seconds(0), spdlog::level::info, "report");
