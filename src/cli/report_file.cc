@@ -41,8 +41,9 @@ Result<void> ReportFile::keep_what_is_not_own() {
     return {};
   }
   if (kept_aside_ == kMostKeptAside) {
-    return fail(0, fmt::format("cannot write {}: something else writes there, too, and was kept aside {} times", path_,
-                               kept_aside_),
+    return fail(0,
+                fmt::format("cannot write {}: something else writes there, too, and was kept aside {} times", path_,
+                            kept_aside_),
                 "end that, or name another file with --report");
   }
   const Result<std::string> kept = keep_aside(path_);
