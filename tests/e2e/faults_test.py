@@ -239,7 +239,11 @@ class OneReport(harness.Case):
         recorder.report_path.unlink()
         recorder.report_path.write_text("mine")
         self.workers[0].open(self.paths)
-        self.assertEqual(set(recorder.fresh_report().files()), set(self.paths))
+        before = recorder.version()
+        recorder.send(signal.SIGUSR1)
+        # For a moment there is none.
+        recorder.wait_for(lambda: recorder.version() not in (None, before), "a report")
+        self.assertEqual(set(recorder.report().files()), set(self.paths))
         kept, = self.kept()
         self.assertEqual(kept.read_text(), "mine")
         self.assertIn(f"something else has written to {recorder.report_path}: that is kept as {kept}", recorder.log)
