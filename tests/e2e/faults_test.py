@@ -239,7 +239,11 @@ class OneReport(harness.Case):
         recorder.report_path.unlink()
         recorder.report_path.write_text("mine")
         self.workers[0].open(self.paths)
-        self.assertEqual(set(recorder.fresh_report().files()), set(self.paths))
+        before = recorder.version()
+        recorder.send(signal.SIGUSR1)
+        # For a moment there is none.
+        recorder.wait_for(lambda: recorder.version() not in (None, before), "a report")
+        self.assertEqual(set(recorder.report().files()), set(self.paths))
         kept, = self.kept()
         self.assertEqual(kept.read_text(), "mine")
         self.assertIn(f"something else has written to {recorder.report_path}: that is kept as {kept}", recorder.log)
@@ -249,8 +253,10 @@ class OneReport(harness.Case):
             (self.scratch / "new").rename(recorder.report_path)
             recorder.send(signal.SIGUSR1)
             what = "was kept aside 10 times" if number >= 9 else f"as {kept}-{number + 2}"
-            recorder.wait_for(lambda: len(self.kept()) == min(number + 2, 10) and
-                              (number < 9 or "was kept aside 10 times" in recorder.log), what)
+            # And the report in its place: what comes between the two is not seen.
+            written = lambda: any(path.read_bytes()[:1] == b"{" for path in self.scratch.glob("report.json"))
+            recorder.wait_for(lambda: len(self.kept()) == min(number + 2, 10) and recorder.report_path.exists() and
+                              (written() if number < 9 else "was kept aside 10 times" in recorder.log), what)
         self.assertEqual(recorder.report_path.read_text(), "11")
         recorder.report_path.unlink()
         self.assertEqual(set(recorder.final_report().files()), set(self.paths))
