@@ -399,7 +399,8 @@ class Recorder(Background):
         """A report of all that happened until now: asks for it by SIGUSR1."""
         before = self.version()
         self.send(signal.SIGUSR1)
-        self.wait_for(lambda: self.version() != before, "a report after SIGUSR1")
+        # Where something else was put in its place there is none for a moment.
+        self.wait_for(lambda: self.version() not in (before, None), "a report after SIGUSR1")
         return self.report()
 
     def final_report(self):

@@ -353,8 +353,13 @@ class Reports(Case):
         cgroup = self.cgroup()
         recorder = self.background("record", "--cgroup", cgroup.path, "--report=-", ANY_PORT, stdout=subprocess.DEVNULL)
         self.assertStatus(self.address_of(recorder), "/report", 404)
-        missing = self.background("record", "--cgroup", cgroup.path, "--report", self.scratch / "none/r.json", ANY_PORT)
-        self.assertStatus(self.address_of(missing), "/report", 503)
+        place = self.scratch / "gone"
+        place.mkdir()
+        missing = self.background("record", "--cgroup", cgroup.path, "--report", place / "r.json", ANY_PORT)
+        address = self.address_of(missing)
+        harness.wait_for((place / "r.json").exists, "the first report")
+        shutil.rmtree(place)
+        self.assertStatus(address, "/report", 503)
 
 
 class Systemd(Case):
@@ -389,9 +394,12 @@ class Systemd(Case):
 
 class Log(Case):
     def test_what_comes_again_is_counted(self):
-        recorder = self.background("record", "--cgroup", self.cgroup().path, "--report", self.scratch / "none/r.json",
+        place = self.scratch / "gone"
+        place.mkdir()
+        recorder = self.background("record", "--cgroup", self.cgroup().path, "--report", place / "r.json",
                                    "--interval=100ms", ANY_PORT)
         address = self.address_of(recorder)
+        place.rename(self.scratch / "elsewhere")
         failed = lambda: samples(get(address, "/metrics")[2].decode())["snoop_report_write_errors_total"]
         harness.wait_for(lambda: failed() >= 10, "ten reports that could not be written")
         self.assertEqual(recorder.log.count("No such file or directory"), 1, recorder.log)
