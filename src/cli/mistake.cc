@@ -39,7 +39,7 @@ std::string with_place(const std::string& what, const std::vector<Setting>& adde
 
 /// Of CLI11's "--report: At Most 1 required but received 2" and "--cgroup: 1 required PATH missing".
 std::string in_plain_words(const CLI::ParseError& error) {
-  const std::string what = error.what();
+  std::string what = error.what();
   const std::string option = what.substr(0, what.find(':'));
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr || !option.starts_with("--")) {
     return what;

@@ -207,7 +207,7 @@ Result<void> write_atomically(const std::string& path, const std::function<void(
   if (std::fclose(stream.release()) != 0) {
     return failed_late(errno);
   }
-  if (const Result<void> may = before_replacing ? before_replacing(info) : Result<void>(); !may) {
+  if (Result<void> may = before_replacing ? before_replacing(info) : Result<void>(); !may) {
     ::unlinkat(dir, temporary.c_str(), 0);
     return may;
   }
