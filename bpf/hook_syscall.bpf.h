@@ -56,6 +56,8 @@ __noinline int on_path(__u32 which, __u32 op)
     len = bpf_probe_read_user_str(scratch->data, SNOOP_PATH_MAX, (const void *)access->user_path);
   if (len == 0)
     len = 1; /* kernels before 6.13 leave the NUL of an empty string out (mm/maccess.c) */
+  if (len < 1 && scratch->event.result == -EFAULT)
+    return 0; /* the kernel could not read it either */
   overwritten = is_overwritten(access->user_path, len, access->result_buffer, access->result_size);
   if (len == 1 && !overwritten)
     return 0; /* an empty path: the call was on the descriptor itself */
@@ -270,6 +272,9 @@ __noinline int on_call(__u32 which)
   scratch->access.dirfd = dirfd_arg(call, rule->dirfd);
   if (rule->result != SNOOP_NO_ARG && ret >= 0) {
     scratch->access.result_buffer = arg_of(call, rule->result);
+    if (rule->result & SNOOP_BEHIND)
+      bpf_probe_read_user(&scratch->access.result_buffer, sizeof(scratch->access.result_buffer),
+                          (const void *)scratch->access.result_buffer);
     scratch->access.result_size = rule->result_words ? rule->result_words * 8 : (__u32)ret;
   }
   switch (meaning->op) {
@@ -476,7 +481,9 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
   rule = rule_of(&call);
   if (!rule->op || is_no_access(ret))
     return false;
-  barrier(); /* the abi once more, so that the verifier does not tell apart all that follows */
+  if (ret == -EFAULT && rule->path2 != SNOOP_NO_ARG)
+    return false; /* of one of the paths: they are read before either is looked up */
+  barrier();      /* the abi once more, so that the verifier does not tell apart all that follows */
   copy_args(call.args, regs, task_abi(task));
   if (rule->is_plain && cfg_first_sight_only && (rule->op == SNOOP_OP_OPEN || (__u64)ret != number)) {
     tag = look_up_call(&call, rule, task, target, ret, path, &read_len);

@@ -27,6 +27,7 @@ struct inode {
   unsigned short i_mode;
   struct super_block *i_sb;
   unsigned long i_ino;
+  __u32 i_generation;
 };
 
 struct dentry {

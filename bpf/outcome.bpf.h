@@ -7,9 +7,10 @@
 #include "emit.bpf.h"
 #include "uapi.bpf.h"
 
-/* Errors that say nothing about the file: the path named none, the call did
- * not happen, or it happens again. */
-#define NO_ACCESS_ERRORS (1ULL << EFAULT | 1ULL << ENAMETOOLONG | 1ULL << EBADF | 1ULL << ENOSYS | 1ULL << EINTR)
+/* Errors that say nothing about the file: the path named none, the call did not happen, or it surely happens
+ * again. ERESTARTSYS is EINTR where a signal's handler says so. EFAULT may be of where the answer should go: see
+ * on_path(). */
+#define NO_ACCESS_ERRORS (1ULL << ENAMETOOLONG | 1ULL << EBADF | 1ULL << ENOSYS)
 
 static __always_inline bool is_no_access(long ret)
 {
@@ -17,7 +18,7 @@ static __always_inline bool is_no_access(long ret)
 
   if (error < 64)
     return NO_ACCESS_ERRORS >> error & 1;
-  return error - ERESTARTSYS <= ERESTART_RESTARTBLOCK - ERESTARTSYS;
+  return error == ERESTARTNOINTR;
 }
 
 /* The error, or 0: of a number of its own the verifier learns what is asked of it, and

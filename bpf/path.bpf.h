@@ -101,18 +101,25 @@ static long climb_step(__u32 index, struct climb *climb)
  * A number that changes when the path of this place does: from the name hashes
  * of all directories up to the top of the mount namespace, mount points too. The
  * kernel salts each with the parent's address (fs/namei.c: full_name_hash), so a
- * rename at any level shows. No mount's own address is in it: they are used
- * again. 0: too deep to say. Global, so verified by itself.
+ * rename at any level shows. They have 32 bits, which siblings may share: so the
+ * directory's own inode is in it. No mount's own address is: they are used again.
+ * 0: too deep to say. Global, so verified by itself.
  */
 __noinline __u64 place_identity(const struct place *place)
 {
   struct climb climb = {};
+  struct dentry *dentry;
+  struct inode *inode;
   struct mount *mnt;
 
   if (!place)
     return 0;
   mnt = place->mnt;
-  climb.dentry = place->dentry;
+  dentry = place->dentry;
+  inode = READ(dentry, d_inode);
+  climb.identity = (READ(inode, i_ino) ^ (__u64)READ(inode, i_generation) << 32) * 0xc4ceb9fe1a85ec53ULL;
+  climb.identity ^= climb.identity >> 29 ^ READ(READ(inode, i_sb), s_dev);
+  climb.dentry = dentry;
   climb.mnt = mnt;
   climb.mnt_root = READ(mnt, mnt.mnt_root);
   bpf_loop(IDENTITY_LEVELS, climb_step, &climb, 0);

@@ -45,6 +45,8 @@ enum snoop_syscall_op {
 /* The call does not exist on this architecture. */
 #define SNOOP_NO_SYSCALL (-1)
 
+#define SNOOP_BEHIND 0x40
+
 /* A row of the table, as the kernel side has it. */
 struct snoop_syscall_rule {
   __u8 op;   /* enum snoop_syscall_op */
@@ -53,7 +55,7 @@ struct snoop_syscall_rule {
   __u8 extra;
   __u8 path2;
   __u8 dirfd2;
-  __u8 result;       /* argument with the address of what the call writes */
+  __u8 result;       /* argument with the address of what the call writes; with SNOOP_BEHIND, of its address */
   __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
   __u8 follow;       /* enum snoop_follow */
   __u8 follow_arg;   /* argument with the AT_ flags */
@@ -176,21 +178,33 @@ enum snoop_follow {
 
 /*
  * What a call writes for its caller, because it may write over its own path, and
- * the path is read afterwards. X(name, argument, bytes on x86_64, bytes on arm64);
- * 0 bytes: as many as it returns. Native calls only.
+ * the path is read afterwards. X(name, argument, bytes on x86_64, of a 32-bit program
+ * there, on arm64); 0 bytes: as many as it returns. SNOOP_BEHIND: the argument is
+ * the address of a structure that begins with the address.
  */
 #define SNOOP_RESULTS(X) \
-  X(stat,        1, 144,   0) \
-  X(lstat,       1, 144,   0) \
-  X(newfstatat,  2, 144, 128) \
-  X(statx,       4, 256, 256) \
-  X(statfs,      1, 120, 120) \
-  X(readlink,    1,   0,   0) \
-  X(readlinkat,  2,   0,   0) \
-  X(getxattr,    2,   0,   0) \
-  X(lgetxattr,   2,   0,   0) \
-  X(listxattr,   1,   0,   0) \
-  X(llistxattr,  1,   0,   0)
+  X(stat,              1, 144,  64,   0) \
+  X(lstat,             1, 144,  64,   0) \
+  X(oldstat,           1,   0,  32,   0) \
+  X(oldlstat,          1,   0,  32,   0) \
+  X(stat64,            1,   0,  96,   0) \
+  X(lstat64,           1,   0,  96,   0) \
+  X(newfstatat,        2, 144,   0, 128) \
+  X(fstatat64,         2,   0,  96,   0) \
+  X(statx,             4, 256, 256, 256) \
+  X(statfs,            1, 120,  64, 120) \
+  X(statfs64,          2,   0,  80,   0) \
+  X(readlink,          1,   0,   0,   0) \
+  X(readlinkat,        2,   0,   0,   0) \
+  X(getxattr,          2,   0,   0,   0) \
+  X(lgetxattr,         2,   0,   0,   0) \
+  X(getxattrat,        4 | SNOOP_BEHIND, 0, 0, 0) \
+  X(listxattr,         1,   0,   0,   0) \
+  X(llistxattr,        1,   0,   0,   0) \
+  X(listxattrat,       3,   0,   0,   0) \
+  X(name_to_handle_at, 3,   8,   8,   8) \
+  X(file_getattr,      2,  24,  24,  24) \
+  X(quotactl,          3,  72,  72,  72)
 
 /*
  * Calls that do not always follow a link that their path ends with: X(name, how,

@@ -47,7 +47,6 @@ struct open_how {
 /* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
 #define EPERM 1
 #define ENOENT 2
-#define EINTR 4
 #define EBADF 9
 #define EACCES 13
 #define EFAULT 14
@@ -55,7 +54,6 @@ struct open_how {
 #define ENAMETOOLONG 36
 #define ENOSYS 38
 #define ECANCELED 125
-#define ERESTARTSYS 512
-#define ERESTART_RESTARTBLOCK 516
+#define ERESTARTNOINTR 513
 
 #endif

@@ -38,8 +38,10 @@ constexpr Change kChanges[] = {
 void warn_of_lifted(const std::vector<std::string>& former, const std::vector<std::string>& next) {
   for (const std::string& prefix : former) {
     if (std::find(next.begin(), next.end(), prefix) == next.end()) {
-      spdlog::warn("SIGHUP: what was used below {} already stays left out until the next start, unless it is used anew",
-                   printable(prefix));
+      spdlog::warn(
+          "SIGHUP: what was used below {} already stays left out until the next start, unless it is used in another "
+          "way",
+          printable(prefix));
     }
   }
 }

@@ -107,9 +107,13 @@ void fill_rules(Rules& rules) {
       }
     }
     for (const ResultRow& result : result_rows()) {
-      if (result.name == row.name && native_number(row) >= 0) {
-        rules[0][native_number(row)].result = result.argument;
-        rules[0][native_number(row)].result_words = static_cast<__u8>(result.size_bytes / 8);
+      for (size_t abi = 0; abi < std::size(numbers) && result.name == row.name; abi++) {
+        if (numbers[abi] >= 0 && numbers[abi] < SNOOP_MAX_SYSCALL) {
+          auto& rule = rules[abi][numbers[abi]];
+          rule.result = result.argument;
+          rule.result_words = static_cast<__u8>(result.size_bytes[abi] / 8);
+          rule.is_plain = rule.is_plain != 0 && (result.argument & SNOOP_BEHIND) == 0 ? 1 : 0;
+        }
       }
     }
   }

@@ -14,9 +14,9 @@ constexpr SyscallRow kRows[] = {
 
 constexpr ResultRow kResults[] = {
 #if defined(__x86_64__)
-#define SNOOP_ROW(name, argument, x86_64, arm64) {#name, argument, x86_64},
+#define SNOOP_ROW(name, argument, x86_64, i386, arm64) {#name, argument, {x86_64, i386}},
 #else
-#define SNOOP_ROW(name, argument, x86_64, arm64) {#name, argument, arm64},
+#define SNOOP_ROW(name, argument, x86_64, i386, arm64) {#name, argument, {arm64, 0}},
 #endif
     SNOOP_RESULTS(SNOOP_ROW)
 #undef SNOOP_ROW

@@ -30,8 +30,8 @@ struct SyscallRow {
 struct ResultRow {
   std::string_view name;
   uint8_t argument;
-  /// 0: as many as the call returns.
-  uint16_t size_bytes;
+  /// Of native and of 32-bit calls; 0: as many as the call returns.
+  uint16_t size_bytes[2];
 };
 
 [[nodiscard]] std::span<const ResultRow> result_rows();

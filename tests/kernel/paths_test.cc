@@ -6,12 +6,16 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <random>
+#include <set>
 
 #include "harness.h"
 
@@ -378,6 +382,87 @@ TEST_F(PathTest, AnswerOverItsOwnPathIsCounted) {
   EXPECT_EQ(capture.last_status(), 0);
   EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
   EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+TEST_F(PathTest, AnswersOfOtherCallsOverTheirOwnPathAreCounted) {
+  write_file("name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    unsigned int handle[2 + MAX_HANDLE_SZ / sizeof(unsigned int)] = {MAX_HANDLE_SZ};
+    alignas(8) char path[16] = "name";
+    return ::syscall(SYS_name_to_handle_at, AT_FDCWD, path, handle, path, 0) == 0 ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
+  EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+TEST_F(PathTest, AnswerThatHasNoPlace) {
+  write_file("name");
+  Capture& capture = start();
+  const auto accesses = capture.run(
+      [] { return ::syscall(SYS_newfstatat, AT_FDCWD, "name", 8, 0) == -1 && errno == EFAULT ? 0 : errno; });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), ElementsAre(path("name"))) << "the file was found, or there would be another error";
+}
+
+TEST_F(PathTest, OpenThatASignalEnds) {
+  ASSERT_EQ(::mkfifo("fifo", 0600), 0);
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    ::sigaction(SIGALRM, &action, nullptr);
+    const itimerval soon = {.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 50'000}};
+    ::setitimer(ITIMER_REAL, &soon, nullptr);
+    return ::open("fifo", O_RDONLY) < 0 && errno == EINTR ? 0 : 1;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), Contains(path("fifo")));
+}
+
+/// The kernel's hash of a name has 32 bits. Of each pair of names here it is the same with a chance of 1 in 32 to 1 in
+/// 128, whatever it is salted with.
+TEST_F(PathTest, SiblingsWithTheSameHash) {
+  constexpr int kPairs = 500;
+  std::vector<std::string> names;
+  std::mt19937_64 random(7);
+  const auto next = [&](std::string name) {
+    constexpr uint64_t kDifference[] = {1ULL << 51, 1ULL << 63 | 1ULL << 51 | 1ULL << 32 | 1ULL << 35,
+                                        1ULL << 44 | 1ULL << 47};
+    for (size_t i = 0; i < name.size(); i++) {
+      name[i] = static_cast<char>(name[i] ^ static_cast<char>(kDifference[i / 8] >> (i % 8 * 8)));
+    }
+    return name;
+  };
+  while (names.size() < 2 * kPairs) {
+    std::string name(24, 'a');
+    for (char& c : name) {
+      c = static_cast<char>('a' + random() % 26);
+    }
+    const std::string twin = next(name);
+    if (twin.find('/') == std::string::npos && twin.find('\0') == std::string::npos) {
+      names.insert(names.end(), {name, twin});
+    }
+  }
+  for (const std::string& name : names) {
+    ASSERT_EQ(::mkdir(name.c_str(), 0755), 0) << std::strerror(errno);
+  }
+  Capture& capture = start();
+  std::set<std::string> seen;
+  for (const Access& access : capture.run([&] {
+         for (const std::string& name : names) {
+           const int fd = ::open(name.c_str(), O_PATH);
+           static_cast<void>(!::faccessat(fd, "x", F_OK, 0));
+           ::close(fd);
+         }
+         return 0;
+       })) {
+    if (access.path.ends_with("/x")) {
+      seen.insert(access.path);
+    }
+  }
+  EXPECT_EQ(seen.size(), names.size());
 }
 
 TEST_F(PathTest, AnswerBesideThePathIsNone) {
