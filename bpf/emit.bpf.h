@@ -60,13 +60,13 @@ static __always_inline void set_recent(__u64 tag, __u64 entry)
   *(volatile __u64 *)&recent->tag = tag;
 }
 
-/* Of a key that has target, base and path in it, and nothing else yet. */
-static __always_inline struct seen_bucket *seen_bucket_of(const struct seen_key *key)
+/* `hash`: the second of a key that has target, base and path in it, and nothing else yet. */
+static __always_inline struct seen_bucket *seen_bucket_of(__u64 hash)
 {
   __u32 zero = 0;
   struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
 
-  return table ? &table->buckets[key->hash[1] >> 47] : NULL;
+  return table ? &table->buckets[hash >> 47] : NULL;
 }
 _Static_assert(SEEN_BUCKETS == 1 << (64 - 47), "seen_bucket_of");
 
@@ -142,7 +142,7 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   }
   if (len > HASH_INLINE)
     bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
-  bucket = seen_bucket_of(key);
+  bucket = seen_bucket_of(key->hash[1]);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | len);
   mix(key, (__u64)scratch->access.root.dentry);
   mix(key, scratch->event.inode);

@@ -338,13 +338,13 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
                                           char *path, __u32 *read_len)
 {
   struct snoop_target_stats *stats;
-  struct seen_bucket *bucket;
   struct snoop_recent *recent;
   struct seen_key key;
   __u64 user_path = call->args[rule->path & 7];
   __u64 flags = call->args[rule->extra & 7];
   struct fs_struct *fs = OF_TASK(task, fs);
   __s64 error = error_of(ret);
+  __u64 where;
   __u64 tag;
   long len;
 
@@ -387,9 +387,7 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
     }
     mix(&key, word);
   }
-  bucket = seen_bucket_of(&key);
-  if (!bucket)
-    return 0;
+  where = key.hash[1];
   mix(&key, ((__u64)call->abi << 31) | (call->number << 20) | ((error & 0xfff) << 8) | (len - 1));
   mix(&key, flags << 32 ^ call->args[rule->follow_arg & 7]);
   mix(&key, READ_NUMBER(&fs->root.dentry));
@@ -404,7 +402,6 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
     mix(&key, READ(READ(inode, i_sb), s_dev));
   }
   tag = (key.hash[0] ^ key.hash[1]) | 2;
-  *read_len = len;
 
   recent = recents_of(tag);
   if (!recent)
@@ -412,8 +409,12 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
   if (recent->tag != tag) {
     recent++;
     if (recent->tag != tag) {
+      const volatile struct seen_bucket *bucket = seen_bucket_of(where);
+
       /* The long way will look here: it takes its time to come out of memory. */
-      (void)*(const volatile __u64 *)bucket->tags;
+      if (bucket)
+        (void)bucket->tags[0];
+      *read_len = len;
       return tag;
     }
   }
