@@ -15,11 +15,13 @@ static __always_inline void mix(struct seen_key *key, __u64 word)
   key->hash[1] ^= key->hash[1] >> 29;
 }
 
-/* The first word that is mixed in is of eight bytes: no other target's with another one. */
+/* The first word that is mixed in is of eight bytes: no other target's or generation's with another one. */
 static __always_inline void begin_key(struct seen_key *key, __u32 target)
 {
-  key->hash[0] = cfg_hash_seed[0] ^ target;
-  key->hash[1] = cfg_hash_seed[1] + ((__u64)target << 32);
+  __u64 generation = *(volatile __u64 *)&seen_generation;
+
+  key->hash[0] = cfg_hash_seed[0] ^ generation << 32 ^ target;
+  key->hash[1] = cfg_hash_seed[1] + ((__u64)target << 32) + generation;
 }
 
 static __always_inline void count_use(__u32 entry, __u32 count)

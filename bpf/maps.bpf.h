@@ -36,6 +36,8 @@ __u32 knows_requests = 0;
 /* What identify() has found out. */
 __u64 identified = 0;
 __u32 identified_magic = 0;
+/* User space moves it on to be told of everything once more. */
+__u64 seen_generation = 0;
 /* User space sets it before it sleeps; whoever wakes it takes it back. */
 __u32 reader_waits = 0;
 struct snoop_global_stats global_stats = {};

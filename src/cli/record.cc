@@ -65,7 +65,9 @@ Result<int> record(Options options) {
         if (info.ssi_signo == SIGUSR1) {
           report_now();
         } else if (info.ssi_signo == SIGHUP && !terminal.has_hung_up()) {
-          reload(options, session->recorder());
+          if (reload(options, session->recorder())) {
+            session->forget_what_was_told();
+          }
           report_now();
         } else {
           spdlog::info("SIG{}: stopping", ::sigabbrev_np(static_cast<int>(info.ssi_signo)));

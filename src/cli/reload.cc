@@ -34,27 +34,29 @@ constexpr Change kChanges[] = {
     {"log-format", [](Options& now, Options& next) { now.log_format = std::move(next.log_format); }},
 };
 
-/// The kernel side has sent what was left out, and sends it only once.
-void warn_of_lifted(const std::vector<std::string>& former, const std::vector<std::string>& next) {
+/// Whether one of the former is not among the next; says so.
+bool is_lifted(const std::vector<std::string>& former, const std::vector<std::string>& next) {
+  bool lifted = false;
   for (const std::string& prefix : former) {
     if (std::find(next.begin(), next.end(), prefix) == next.end()) {
-      spdlog::warn(
-          "SIGHUP: what was used below {} already stays left out until the next start, unless it is used in another "
-          "way",
-          printable(prefix));
+      spdlog::warn("SIGHUP: what was used below {} until now, and is not used again, stays left out",
+                   printable(prefix));
+      lifted = true;
     }
   }
+  return lifted;
 }
 
 }  // namespace
 
-void reload(Options& options, Recorder& recorder) {
+bool reload(Options& options, Recorder& recorder) {
   ParsedArguments again = read_arguments(options.command_line);
   if (again.exit_now) {
     spdlog::error("SIGHUP: the configuration stays as it was: {}", printable(again.mistake));
-    return;
+    return false;
   }
   std::vector<std::string> changed;
+  bool lifted = false;
   for (Setting& next : again.options.settings) {
     const auto now = std::find_if(options.settings.begin(), options.settings.end(),
                                   [&](const Setting& setting) { return setting.name == next.name; });
@@ -68,7 +70,7 @@ void reload(Options& options, Recorder& recorder) {
       continue;
     }
     if (next.name == "exclude") {
-      warn_of_lifted(options.exclude, again.options.exclude);
+      lifted = is_lifted(options.exclude, again.options.exclude);
     }
     change->take(options, again.options);
     changed.push_back(printable(fmt::format("{} = {}", next.name, fmt::join(next.values, " "))));
@@ -81,6 +83,7 @@ void reload(Options& options, Recorder& recorder) {
   } else {
     spdlog::info("SIGHUP: from now on {}", fmt::join(changed, ", "));
   }
+  return lifted;
 }
 
 ControllingTerminal::ControllingTerminal() : fd_(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) {}

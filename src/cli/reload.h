@@ -9,8 +9,8 @@ namespace snoop {
 
 /// Reads the environment's and the file's settings again, and takes over those that
 /// can be changed while snoop runs; says which did and which cannot. Where they
-/// are wrong, all stays as it is.
-void reload(Options& options, Recorder& recorder);
+/// are wrong, all stays as it is. true: something that was left out no longer is.
+[[nodiscard]] bool reload(Options& options, Recorder& recorder);
 
 /// The terminal that snoop was started from, if it was.
 class ControllingTerminal {

@@ -91,6 +91,8 @@ class Session {
 
   [[nodiscard]] const CgroupTree& tree() const { return tree_; }
   [[nodiscard]] Recorder& recorder() { return recorder_; }
+  /// After something is no longer left out: what is used from now on comes in, also if it was used before.
+  void forget_what_was_told() { probe_.forget_what_was_told(); }
 
  private:
   Session(const Options& options, CgroupTree tree, Probe probe, Timer idle, AccessHandler on_access);

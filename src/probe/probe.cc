@@ -589,6 +589,8 @@ bool Probe::can_be_used() const {
   return link && UniqueFd(bpf_iter_create(bpf_link__fd(link.get())));
 }
 
+void Probe::forget_what_was_told() { __atomic_add_fetch(&skeleton_->bss->seen_generation, 1, __ATOMIC_SEQ_CST); }
+
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }
 
 std::string libbpf_version() { return fmt::format("{}.{}", libbpf_major_version(), libbpf_minor_version()); }

@@ -129,6 +129,9 @@ class Probe {
   /// true: the process that this one forks next is no target's either, whatever cgroup it is in. One at a time.
   void expect_own_child(bool expected);
 
+  /// From now on what was told before is told again, once it is used.
+  void forget_what_was_told();
+
   /// Whether process ids in records are what /proc shows here.
   [[nodiscard]] bool sees_same_pids() const;
 

@@ -86,11 +86,20 @@ class Reload(harness.Case):
         self.assertEqual(recorder.stop(), 0)
 
     def test_lifted_exclusion(self):
-        recorder = self.start('[record]\nexclude = ["/a", "/b"]\n')
+        left_out = self.scratch / "left-out"
+        recorder = self.start(f'[record]\nexclude = ["{left_out}", "/b"]\n')
+        worker = self.worker(self.target)
+        worker.open(self.left_out + self.files)
+        self.assertEqual(self.left_out[0] in recorder.fresh_report().files(), False)
         self.hup(recorder, '[record]\nexclude = ["/b", "/c"]\n', "SIGHUP: from now on exclude = /b /c")
-        self.assertIn("what was used below /a already stays left out", recorder.log)
+        self.assertIn(f"what was used below {left_out} until now, and is not used again, stays left out", recorder.log)
         self.assertNotIn("below /b", recorder.log)
-        recorder.stop()
+        # In the very same way as before.
+        worker.open(self.left_out[:2] + self.files)
+        report = recorder.final_report()
+        self.assertEqual({path for path in report.files() if path.startswith(bytes(left_out) + b"/")},
+                         {*self.left_out[:2]})
+        self.assertEqual({report.files()[path]["count"] for path in self.files}, {2})
 
     def test_terminal_that_goes_away(self):
         pid, terminal = pty.fork()
