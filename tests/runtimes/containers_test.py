@@ -566,18 +566,23 @@ class ByPath(Case):
         recorder = self.start_recording("--ring-size", "4096")
         loud = self.top(1)
         files = self.make_files(3000)
+        # While nobody empties the ring.
+        recorder.send(signal.SIGSTOP)
         self.worker(loud).open(files)
         quiet = [self.top(number) for number in range(2, 30)]
         workers = [self.worker(cgroup) for cgroup in quiet]
-        recorder.fresh_report()
+        recorder.send(signal.SIGCONT)
+        for number, worker in enumerate(workers):
+            worker.open(files[number:number + 1])
         recorder.wait_for_log("since its record was lost")
         for number, (cgroup, worker) in enumerate(zip(quiet, workers)):
 
             def is_there():
                 # What is lost is not remembered: the next use brings it in.
                 worker.open(files[number:number + 1])  # pylint: disable=cell-var-from-loop
-                container = recorder.fresh_report().container(cgroup)  # pylint: disable=cell-var-from-loop
-                return {harness.unbytes(file, "path") for file in container["files"]} & set(files)
+                return {harness.unbytes(file, "path") for container in recorder.fresh_report()["containers"]
+                        if container["cgroup_path"] == cgroup.path  # pylint: disable=cell-var-from-loop
+                        for file in container["files"]} & set(files)
 
             self.assertEqual(recorder.wait_for(is_there, f"the file of {cgroup.path}"), {files[number]})
             self.assertEqual(recorder.report().container(cgroup)["cgroup_path"], cgroup.path)
