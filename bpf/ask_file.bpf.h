@@ -4,6 +4,7 @@
 #define SNOOP_ASK_FILE_BPF_H
 
 #include "hook_uring.bpf.h"
+#include "user_text.bpf.h"
 
 /* FMODE_NONOTIFY since 6.14; before that FMODE_BACKING (include/linux/fs.h). */
 #define FMODE_BIT_25 0x2000000
@@ -11,7 +12,8 @@
 
 /* Run once by user space, with a descriptor that was opened with O_PATH: 6.14 and
  * later keep notifications off such a file. A process in a pid namespace knows
- * only its own pid. */
+ * only its own pid. The rest is for find_direct_map(): address of a word, the word,
+ * and how far to look. */
 SEC("raw_tp")
 int learn_self(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -20,6 +22,7 @@ int learn_self(struct bpf_raw_tracepoint_args *ctx)
   self_pid = bpf_get_current_pid_tgid() >> 32;
   knows_requests = are_requests_known();
   fmode_backing = file && READ(file, f_mode) & FMODE_BIT_25 ? FMODE_BIT_24 : FMODE_BIT_25;
+  find_direct_map(ctx->args[1], ctx->args[2], ctx->args[3]);
   return 0;
 }
 

@@ -24,6 +24,12 @@ static __always_inline void begin_key(struct seen_key *key, __u32 target)
   key->hash[1] = cfg_hash_seed[1] + ((__u64)target << 32) + generation;
 }
 
+/* One number of both lanes. */
+static __always_inline __u64 check_of(const struct seen_key *key)
+{
+  return key->hash[0] ^ key->hash[1];
+}
+
 static __always_inline void count_use(__u32 entry, __u32 count)
 {
   __u32 index = entry & (SNOOP_USE_COUNTS - 1);
@@ -33,23 +39,29 @@ static __always_inline void count_use(__u32 entry, __u32 count)
     __sync_fetch_and_add(sum, count);
 }
 
-/* Two places where it can be, in one cache line. */
-static __always_inline struct snoop_recent *recents_of(__u64 tag)
+static __always_inline struct snoop_recents *own_recents(void)
 {
   __u32 cpu = bpf_get_smp_processor_id();
-  struct recents *own = bpf_map_lookup_elem(&recents, &cpu);
 
-  return own ? &own->slots[(tag >> 40) & (SNOOP_RECENTS - 2)] : NULL;
+  return bpf_map_lookup_elem(&recents, &cpu);
+}
+
+/* Two places where it can be, in one cache line. */
+static __always_inline struct snoop_recent *recent_of(struct snoop_recents *own, __u64 tag)
+{
+  return &own->slots[(tag >> 40) & (SNOOP_RECENTS - 2)];
 }
 
 /* The next time the call is known by its arguments. What was there longest is
  * counted for good. */
 static __always_inline void set_recent(__u64 tag, __u64 entry)
 {
-  struct snoop_recent *recent = recents_of(tag);
+  struct snoop_recents *own = own_recents();
+  struct snoop_recent *recent;
 
-  if (!recent)
+  if (!own)
     return;
+  recent = recent_of(own, tag);
   if (recent[1].count)
     count_use(recent[1].entry, recent[1].count);
   *(volatile __u64 *)&recent[1].tag = 0;
@@ -76,7 +88,7 @@ _Static_assert(SEEN_BUCKETS == 1 << (64 - 47), "seen_bucket_of");
  * fit no more. */
 static __always_inline __u64 seen_tag(const struct seen_key *key, __u64 kinds, __u32 entry)
 {
-  return key->hash[0] ^ key->hash[1] ^ (kinds ^ (__u64)entry << 32) * 0xff51afd7ed558ccdULL;
+  return check_of(key) ^ (kinds ^ (__u64)entry << 32) * 0xff51afd7ed558ccdULL;
 }
 
 /* What was reported already of the access; 0: nothing. */
@@ -135,8 +147,6 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   __u32 len = scratch->event.path_len;
 
   begin_key(key, scratch->event.target);
-  if (base)
-    mix(key, base);
   for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
       break;
@@ -144,6 +154,10 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   }
   if (len > HASH_INLINE)
     bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
+  if (scratch->access.path_check && scratch->access.path_check != check_of(key))
+    scratch->access.tag = 0; /* another path than the call's, which has changed since */
+  if (base)
+    mix(key, base);
   bucket = seen_bucket_of(key->hash[1]);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | len);
   mix(key, (__u64)scratch->access.root.dentry);
@@ -204,7 +218,7 @@ static __always_inline __u64 directory_identity(const struct place *place)
     return 0;
   mix(&key, dentry);
   mix(&key, mnt);
-  return key.hash[0] ^ key.hash[1];
+  return check_of(&key);
 }
 
 /*

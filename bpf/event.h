@@ -159,6 +159,14 @@ struct snoop_recent {
   __u32 count; /* repeats that are not in `use_counts` yet */
 };
 #define SNOOP_RECENTS 4096
+/* Targets at once. */
+#define SNOOP_MAX_TARGETS 4096
+
+/* All of a CPU, and how many repeats they have answered for each target's slot. */
+struct snoop_recents {
+  struct snoop_recent slots[SNOOP_RECENTS];
+  __u64 events[SNOOP_MAX_TARGETS];
+};
 
 /* Repeats of the entry with this number modulo the size of the map `use_counts`.
  * They only grow. Not exact where CPUs count at once. */
@@ -166,7 +174,7 @@ struct snoop_recent {
 
 /* Counted in the kernel, per CPU and target. */
 struct snoop_target_stats {
-  __u64 events;          /* accesses, repeats too */
+  __u64 events;          /* accesses; in the kernel without what `snoop_recents` counts */
   __u64 ring_full;       /* lost: no room in the ring buffer */
   __u64 path_unreadable; /* lost: the path could not be read from the task */
   __u64 path_truncated;  /* lost: a directory too deep or too long to name */

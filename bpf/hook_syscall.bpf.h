@@ -7,6 +7,7 @@
 #include "socket_path.bpf.h"
 #include "target.bpf.h"
 #include "uapi.bpf.h"
+#include "user_text.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 /* `cfg_rules` of a call. */
@@ -324,42 +325,48 @@ __noinline int on_call(__u32 which)
 
 /* Paths that are shorter are known by their calls. */
 #define PLAIN_PATH_MAX 128
-#define CALL_IS_KNOWN 1
+
+/* Of a seccomp filter's answer (see finish_call) nobody knows what it means. */
+static __always_inline bool is_plain_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
+                                          long ret)
+{
+  return rule->is_plain && cfg_first_sight_only && (rule->op == SNOOP_OP_OPEN || ret != call->number);
+}
+
+/* A call that was not known. */
+struct news {
+  __u64 tag;        /* to know it by; 0: none */
+  __u64 path_check; /* see struct access */
+  __u32 read_len;   /* of the path that was read already, with its NUL; 0: none was */
+};
 
 /*
  * The short way of most calls. What a plain call leads to depends on its arguments,
  * on where its path begins, and on the file that it opened: the same again is the
- * same access again, and is counted here. Otherwise the call takes the long way,
- * which remembers this tag if the access was not new. 0: no tag. `path` has room for
- * PLAIN_PATH_MAX bytes, and `read_len` tells how many of them are the path's.
+ * same access again, and is counted here: true. Otherwise the call takes the long way,
+ * which remembers its tag if the access was not new. The key has the path in it, whose
+ * length (with its NUL) and first byte are given.
  */
-static __always_inline __u64 look_up_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
-                                          struct task_struct *task, const struct snoop_target *target, long ret,
-                                          char *path, __u32 *read_len)
+static __always_inline bool is_known_call(struct seen_key *key, __u32 len, char first, const struct call *call,
+                                          const volatile struct snoop_syscall_rule *rule, struct task_struct *task,
+                                          const struct snoop_target *target, long ret, struct news *news)
 {
-  struct snoop_target_stats *stats;
-  struct snoop_recent *recent;
-  struct seen_key key;
-  __u64 user_path = call->args[rule->path & 7];
-  __u64 flags = call->args[rule->extra & 7];
   struct fs_struct *fs = OF_TASK(task, fs);
+  struct snoop_recent *recent;
+  struct snoop_recents *own;
   __s64 error = error_of(ret);
+  __u64 opened = 0;
   __u64 where;
   __u64 tag;
-  long len;
 
-  len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)user_path);
-  if (len <= 1 || len >= PLAIN_PATH_MAX)
-    return 0;
   if (rule->result != SNOOP_NO_ARG && !error) {
     __u64 size = rule->result_words ? rule->result_words * 8 : (__u64)ret;
 
-    if (is_overwritten(user_path, len, call->args[rule->result & 7], size))
-      return 0;
+    if (is_overwritten(arg_of(call, rule->path), len, arg_of(call, rule->result), size))
+      return false;
   }
-  begin_key(&key, target->id);
-  if (path[0] != '/') {
-    __s32 dirfd = rule->dirfd == SNOOP_NO_ARG ? AT_FDCWD : (__s32)call->args[rule->dirfd & 7];
+  if (first != '/') {
+    __s32 dirfd = rule->dirfd == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, rule->dirfd);
     struct place base;
     __u64 identity;
 
@@ -369,14 +376,64 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
       struct file *file = file_of_fd(task, dirfd);
 
       if (!file)
-        return 0;
+        return false;
       place_of_file(&base, file);
     }
     identity = place_identity(&base);
     if (!identity)
-      return 0;
-    mix(&key, identity);
+      return false;
+    mix(key, identity);
   }
+  where = key->hash[1];
+  if (rule->op == SNOOP_OP_OPEN && !error) {
+    struct file *file = file_of_fd(task, ret);
+    struct inode *inode;
+
+    if (!file || READ(file, f_mode) & FMODE_CREATED)
+      return false;
+    inode = READ(file, f_inode);
+    mix(key, READ(inode, i_ino));
+    opened = READ(READ(inode, i_sb), s_dev);
+  }
+  /* An open has flags in `extra`, of the others some in `follow_arg`: none has both. */
+  mix(key, (arg_of(call, rule->extra) ^ arg_of(call, rule->follow_arg)) << 32 | call->abi << 31 | call->number << 21 |
+               (error & 0xfff) << 8 | len);
+  mix(key, READ_NUMBER(&fs->root.dentry) ^ opened * 0x9e3779b97f4a7c15ULL);
+  tag = check_of(key) | 1;
+
+  own = own_recents();
+  if (!own)
+    return false;
+  recent = recent_of(own, tag);
+  if (recent->tag != tag) {
+    recent++;
+    if (recent->tag != tag) {
+      const volatile struct seen_bucket *bucket = seen_bucket_of(where);
+
+      /* The long way will look here: it takes its time to come out of memory. */
+      if (bucket)
+        (void)bucket->tags[0];
+      news->tag = tag;
+      return false;
+    }
+  }
+  own->events[target->slot & (SNOOP_MAX_TARGETS - 1)]++;
+  recent->count++;
+  return true;
+}
+
+/* The same of a path that is read with the helper, into `path`. */
+static __always_inline bool is_known_path(char *path, const struct call *call,
+                                          const volatile struct snoop_syscall_rule *rule, struct task_struct *task,
+                                          const struct snoop_target *target, long ret, struct news *news)
+{
+  long len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, rule->path));
+  struct seen_key key;
+
+  if (len <= 1 || len >= PLAIN_PATH_MAX)
+    return false;
+  news->read_len = len;
+  begin_key(&key, target->id);
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
     __u64 word = *(const __u64 *)(path + i);
     __u32 left = len - 1 - i;
@@ -387,43 +444,24 @@ static __always_inline __u64 look_up_call(const struct call *call, const volatil
     }
     mix(&key, word);
   }
-  where = key.hash[1];
-  mix(&key, ((__u64)call->abi << 31) | (call->number << 20) | ((error & 0xfff) << 8) | (len - 1));
-  mix(&key, flags << 32 ^ call->args[rule->follow_arg & 7]);
-  mix(&key, READ_NUMBER(&fs->root.dentry));
-  if (rule->op == SNOOP_OP_OPEN && !error) {
-    struct file *file = file_of_fd(task, ret);
-    struct inode *inode;
+  return is_known_call(&key, len, path[0], call, rule, task, target, ret, news);
+}
 
-    if (!file || READ(file, f_mode) & FMODE_CREATED)
-      return 0;
-    inode = READ(file, f_inode);
-    mix(&key, READ(inode, i_ino));
-    mix(&key, READ(READ(inode, i_sb), s_dev));
-  }
-  tag = (key.hash[0] ^ key.hash[1]) | 2;
+/* And of one that is read without it. */
+static __always_inline bool is_known_directly(const struct call *call, const volatile struct snoop_syscall_rule *rule,
+                                              struct task_struct *task, const struct snoop_target *target, long ret,
+                                              struct news *news)
+{
+  struct seen_key key;
+  char first;
+  __u32 len;
 
-  recent = recents_of(tag);
-  if (!recent)
-    return 0;
-  if (recent->tag != tag) {
-    recent++;
-    if (recent->tag != tag) {
-      const volatile struct seen_bucket *bucket = seen_bucket_of(where);
-
-      /* The long way will look here: it takes its time to come out of memory. */
-      if (bucket)
-        (void)bucket->tags[0];
-      *read_len = len;
-      return tag;
-    }
-  }
-  stats = stats_of(target->slot);
-  if (!stats)
-    return 0;
-  stats->events++;
-  recent->count++;
-  return CALL_IS_KNOWN;
+  begin_key(&key, target->id);
+  len = mix_user_path(&key, task, arg_of(call, rule->path), PLAIN_PATH_MAX, &first);
+  if (len <= 1)
+    return false;
+  news->path_check = check_of(&key);
+  return is_known_call(&key, len, first, call, rule, task, target, ret, news);
 }
 
 /* The numbers that calls with a path have, 64 a word: constants of the code, since
@@ -460,37 +498,19 @@ static __always_inline bool has_path(__u64 number)
 _Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
 
 /*
- * The first half of a call's end, a function of its own so that its stack is free
- * again for the second. true: the long way is left to go, and stands in the scratch
- * space.
+ * The long way of a call's end, to where it stands in the scratch space: a function of
+ * its own so that its stack is free again for what follows. false: nothing does.
  */
-static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long ret, const struct snoop_target *target)
+static __noinline bool begin_call(const struct call *call, struct task_struct *task, long ret,
+                                  const struct snoop_target *target, struct news *news)
 {
-  struct task_struct *task = bpf_get_current_task_btf();
-  const volatile struct snoop_syscall_rule *rule;
-  struct scratch *scratch;
+  const volatile struct snoop_syscall_rule *rule = rule_of(call);
   char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
-  struct call call = {};
-  __u32 read_len = 0;
+  struct scratch *scratch;
   __u64 cgroup_id;
-  __u64 tag = 0;
 
-  if (number >= SNOOP_MAX_SYSCALL)
+  if (is_plain_call(call, rule, ret) && !news->tag && is_known_path(path, call, rule, task, target, ret, news))
     return false;
-  call.number = number;
-  call.abi = task_abi(task);
-  rule = rule_of(&call);
-  if (!rule->op || is_no_access(ret))
-    return false;
-  if (ret == -EFAULT && rule->path2 != SNOOP_NO_ARG)
-    return false; /* of one of the paths: they are read before either is looked up */
-  barrier();      /* the abi once more, so that the verifier does not tell apart all that follows */
-  copy_args(call.args, regs, task_abi(task));
-  if (rule->is_plain && cfg_first_sight_only && (rule->op == SNOOP_OP_OPEN || (__u64)ret != number)) {
-    tag = look_up_call(&call, rule, task, target, ret, path, &read_len);
-    if (tag == CALL_IS_KNOWN)
-      return false;
-  }
   if (is_snoop(task))
     return false;
   cgroup_id = cgroup_of(task);
@@ -500,11 +520,13 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
   if (!scratch)
     return false;
   scratch->event.result = ret;
-  scratch->call = call;
-  if (tag) {
-    scratch->access.tag = tag;
-    scratch->access.read_len = read_len;
+  scratch->call = *call;
+  scratch->access.tag = news->tag;
+  if (news->read_len) {
+    scratch->access.read_len = news->read_len;
     __builtin_memcpy(scratch->data, path, sizeof(path));
+  } else {
+    scratch->access.path_check = news->path_check;
   }
   return true;
 }
@@ -512,11 +534,31 @@ static __noinline bool begin_call(const struct pt_regs *regs, __u64 number, long
 /* A call at its end, whichever hook saw it. */
 static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long ret)
 {
+  const volatile struct snoop_syscall_rule *rule;
   struct snoop_target target = {};
+  struct task_struct *task;
+  struct call call;
+  struct news news = {};
 
   if (!has_path(number))
     return 0;
-  if (find_target(&target, bpf_get_current_task_btf()) && begin_call(regs, number, ret, &target))
+  task = bpf_get_current_task_btf();
+  if (!find_target(&target, task))
+    return 0;
+  call.number = number & (SNOOP_MAX_SYSCALL - 1);
+  call.abi = task_abi(task);
+  rule = rule_of(&call);
+  if (!rule->op || is_no_access(ret))
+    return 0;
+  if (ret == -EFAULT && rule->path2 != SNOOP_NO_ARG)
+    return 0; /* of one of the paths: they are read before either is looked up */
+  barrier();  /* the abi once more, so that the verifier does not tell apart all that follows */
+  copy_args(call.args, regs, task_abi(task));
+  call.args[6] = 0;
+  call.args[7] = 0;
+  if (is_plain_call(&call, rule, ret) && is_known_directly(&call, rule, task, &target, ret, &news))
+    return 0;
+  if (begin_call(&call, task, ret, &target, &news))
     on_call(SCRATCH_SYSCALL);
   return 0;
 }

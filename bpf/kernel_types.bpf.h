@@ -118,6 +118,10 @@ struct css_set {
   struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
 };
 
+struct mm_struct {
+  __u64 *pgd;
+};
+
 struct task_struct {
   struct thread_info thread_info;
   int pid;
@@ -126,6 +130,7 @@ struct task_struct {
   struct task_struct *group_leader;
   __u64 start_boottime;
   struct css_set *cgroups;
+  struct mm_struct *mm;
   struct fs_struct *fs;
   struct files_struct *files;
 };

@@ -38,6 +38,8 @@ __u64 identified = 0;
 __u32 identified_magic = 0;
 /* User space moves it on to be told of everything once more. */
 __u64 seen_generation = 0;
+/* Where the kernel has all memory mapped; 0: not known. See user_text.bpf.h. */
+__u64 direct_map = 0;
 /* User space sets it before it sleeps; whoever wakes it takes it back. */
 __u32 reader_waits = 0;
 struct snoop_global_stats global_stats = {};
@@ -60,7 +62,7 @@ struct snoop_front_page front_pages[SNOOP_FRONT_PAGES] __attribute__((aligned(40
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1024);
+  __uint(max_entries, SNOOP_MAX_TARGETS);
   __type(key, __u32);
   __type(value, struct snoop_target_stats);
 } target_stats SEC(".maps");
@@ -123,10 +125,6 @@ struct {
 /* Number of the next entry of `seen_paths`; 0 is none. */
 __u64 next_entry = 1;
 
-struct recents {
-  struct snoop_recent slots[SNOOP_RECENTS];
-};
-
 /* Calls that were no new access, lately. One for each CPU, so that what all of them
  * use stays where it is. */
 struct {
@@ -134,7 +132,7 @@ struct {
   __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, struct recents);
+  __type(value, struct snoop_recents);
 } recents SEC(".maps");
 
 struct {
@@ -195,6 +193,7 @@ struct access {
   __u32 base_len;      /* of those, in bytes */
   __u64 device;
   __u64 tag;            /* of the call, for `recents`; 0: none */
+  __u64 path_check;     /* of the path that the tag was made with; 0: it stands in the scratch data */
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
   __u32 result_size;    /* bytes */

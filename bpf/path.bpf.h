@@ -51,12 +51,10 @@ static __always_inline void place_of_root(struct place *place, struct fs_struct 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 fd)
 {
   struct fdtable *table = OF_TASK(task, files)->fdt;
-  struct file *file = NULL;
 
   if (fd < 0 || (__u32)fd >= table->max_fds)
     return NULL;
-  bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
-  return file;
+  return (struct file *)READ_NUMBER(READ_NUMBER(&table->fd) + (__u64)fd * sizeof(struct file *));
 }
 
 /* How far up a directory's identity is made from. */

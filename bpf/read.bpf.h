@@ -47,9 +47,8 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
   })
 #define OF_TASK(task, field) OF((struct task_struct *)(task), field)
 
-/* To read a pointer as a number, which the verifier lets be reckoned with: as a member
- * that is one, wherever that stands in its structure. */
-#define READ_NUMBER(address)                                                                                           \
-  ((__u64)READ((struct inode *)((void *)(address)-bpf_core_field_offset(struct inode, i_ino)), i_ino))
+/* To read a pointer as a number, which the verifier lets be reckoned with: as if it were
+ * a member that is one, and the first of its structure (include/linux/dcache.h). */
+#define READ_NUMBER(address) READ((struct qstr *)(address), hash_len)
 
 #endif

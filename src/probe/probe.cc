@@ -15,6 +15,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstdarg>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
@@ -22,7 +23,6 @@
 #include <string>
 #include <utility>
 
-#include "base/mapping.h"
 #include "base/unique_fd.h"
 #include "probe/kernel_types.h"
 #include "probe/rules.h"
@@ -128,6 +128,15 @@ bool run_once(const bpf_program* program, std::array<uint64_t, 4> arguments) {
   return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0;
 }
 
+/// How far up the last of the memory may lie: with the holes that there are on most machines.
+uint64_t memory_span_gib() {
+  constexpr uint64_t kHolesGib = 64;
+  constexpr uint64_t kMostGib = 16384;
+  const auto pages = static_cast<uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 0L));
+  const uint64_t gib = pages / ((uint64_t{1} << 30) / static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
+  return std::min(2 * gib + kHolesGib, kMostGib);
+}
+
 /// With the object file for this kind of kernel (bpf/read.bpf.h).
 snoop_bpf* open_skeleton(bool typed_reads, const bpf_object_open_opts* options) {
   if (typed_reads) {
@@ -212,19 +221,14 @@ uint64_t recursion_misses(const bpf_program* program) {
   return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
-/// The first `count` elements of an array that can be mapped. All that is mapped counts
-/// as memory of this process, so it is never much at a time.
-template <typename T, typename OnPart>
-void read_in_parts(const bpf_map* map, size_t count, const OnPart& on_part) {
-  constexpr size_t kPart = 256UL * 1024 / sizeof(T);
-  Mapping mapping;
-  for (size_t first = 0; first < count; first += kPart) {
-    if (!mapping.map(bpf_map__fd(map), std::min(kPart, count - first) * sizeof(T), first * sizeof(T))) {
-      spdlog::error("cannot map {}: {}", bpf_map__name(map), strerrordesc_np(errno));
-      return;
-    }
-    on_part(first, mapping.as<T>());
+/// A part of an array that can be mapped. All that is mapped counts as memory of this
+/// process, so it is never much at a time.
+bool map_part(Mapping& mapping, const bpf_map* map, size_t size, size_t offset, int protection = PROT_READ) {
+  if (mapping.map(bpf_map__fd(map), size, offset, protection)) {
+    return true;
   }
+  spdlog::error("cannot map {}: {}", bpf_map__name(map), strerrordesc_np(errno));
+  return false;
 }
 
 /// Index of a version 1 controller in the kernel's css_set.subsys.
@@ -300,7 +304,6 @@ Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<Kernel
     return fail(errno, "getrandom");
   }
   bpf_map__set_max_entries(skeleton.maps.events, static_cast<__u32>(options.ring_size_bytes));
-  bpf_map__set_max_entries(skeleton.maps.target_stats, max_targets());
   bpf_map__set_max_entries(skeleton.maps.free_targets, max_free_targets());
   bpf_map__set_max_entries(skeleton.maps.recents, static_cast<__u32>(libbpf_num_possible_cpus()));
   if (Result<void> chosen = probe.choose_hierarchy(options, *kernel); !chosen) {
@@ -337,9 +340,12 @@ Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<Kernel
 
   // Which process snoop is, as the kernel counts, from whatever pid namespace.
   const UniqueFd path_fd(::open("/", O_PATH | O_CLOEXEC));
-  if (!run_once(skeleton.progs.learn_self, {static_cast<uint64_t>(path_fd.get())})) {
+  const uint64_t word = skeleton.rodata->cfg_hash_seed[0];
+  if (!run_once(skeleton.progs.learn_self,
+                {static_cast<uint64_t>(path_fd.get()), std::bit_cast<uint64_t>(&word), word, memory_span_gib()})) {
     skeleton.bss->self_pid = static_cast<__u32>(::getpid());
   }
+  spdlog::debug("paths are read {}", skeleton.bss->direct_map != 0 ? "directly" : "by helper");
 
   Result<Ring> ring = Ring::open(probe.ring_fd(), bpf_map__max_entries(skeleton.maps.events));
   if (!ring) {
@@ -498,13 +504,43 @@ Probe::Described Probe::describe(int fd) const {
 
 void Probe::read_use_counts(size_t count,
                             const std::function<void(size_t first, std::span<const uint64_t> counts)>& on_part) const {
-  read_in_parts<uint64_t>(skeleton_->maps.use_counts, std::min<size_t>(count, SNOOP_USE_COUNTS), on_part);
+  constexpr size_t kPart = 256UL * 1024 / sizeof(uint64_t);
+  count = std::min<size_t>(count, SNOOP_USE_COUNTS);
+  Mapping mapping;
+  for (size_t first = 0; first < count; first += kPart) {
+    if (!map_part(mapping, skeleton_->maps.use_counts, std::min(kPart, count - first) * sizeof(uint64_t),
+                  first * sizeof(uint64_t))) {
+      return;
+    }
+    on_part(first, mapping.as<uint64_t>());
+  }
 }
 
 void Probe::read_recents(const std::function<void(std::span<const snoop_recent>)>& on_part) const {
-  const size_t count = size_t{SNOOP_RECENTS} * bpf_map__max_entries(skeleton_->maps.recents);
-  read_in_parts<snoop_recent>(skeleton_->maps.recents, count,
-                              [&](size_t, std::span<const snoop_recent> part) { on_part(part); });
+  Mapping mapping;
+  for (size_t cpu = 0; cpu < bpf_map__max_entries(skeleton_->maps.recents); cpu++) {
+    if (!map_part(mapping, skeleton_->maps.recents, sizeof(snoop_recents::slots), cpu * sizeof(snoop_recents))) {
+      return;
+    }
+    on_part(mapping.as<snoop_recent>());
+  }
+}
+
+std::vector<uint64_t*> Probe::repeats(uint32_t slot) const {
+  const size_t part = slot / kSlotsAtOnce;
+  constexpr size_t kPartSize = kSlotsAtOnce * sizeof(uint64_t);
+  std::vector<Mapping>& cpus = repeats_.at(part);
+  std::vector<uint64_t*> counters;
+  cpus.resize(bpf_map__max_entries(skeleton_->maps.recents));
+  for (size_t cpu = 0; cpu < cpus.size(); cpu++) {
+    const size_t offset = cpu * sizeof(snoop_recents) + offsetof(snoop_recents, events) + part * kPartSize;
+    if (cpus[cpu].address() == nullptr &&
+        !map_part(cpus[cpu], skeleton_->maps.recents, kPartSize, offset, PROT_READ | PROT_WRITE)) {
+      break;
+    }
+    counters.push_back(static_cast<uint64_t*>(cpus[cpu].address()) + slot % kSlotsAtOnce);
+  }
+  return counters;
 }
 
 size_t Probe::traced_cgroups() const {
@@ -536,12 +572,18 @@ snoop_target_stats Probe::target_stats(uint32_t slot) const {
     sum.path_truncated += stats.path_truncated;
     sum.base_unknown += stats.base_unknown;
   }
+  for (const uint64_t* count : repeats(slot)) {
+    sum.events += __atomic_load_n(count, __ATOMIC_RELAXED);
+  }
   return sum;
 }
 
 void Probe::clear_target_stats(uint32_t slot) {
   const std::vector<snoop_target_stats> none(static_cast<size_t>(libbpf_num_possible_cpus()));
   bpf_map_update_elem(bpf_map__fd(skeleton_->maps.target_stats), &slot, none.data(), BPF_ANY);
+  for (uint64_t* count : repeats(slot)) {
+    __atomic_store_n(count, 0, __ATOMIC_RELAXED);
+  }
 }
 
 snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_stats; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mapping.h"
 #include "base/result.h"
 #include "event.h"
 #include "probe/ring.h"
@@ -136,7 +138,7 @@ class Probe {
   [[nodiscard]] bool sees_same_pids() const;
 
   /// How many targets there can be at a time.
-  [[nodiscard]] static constexpr uint32_t max_targets() { return 4096; }
+  [[nodiscard]] static constexpr uint32_t max_targets() { return SNOOP_MAX_TARGETS; }
   /// How many of them can be set aside.
   [[nodiscard]] static constexpr uint32_t max_free_targets() { return 1024; }
 
@@ -157,7 +159,15 @@ class Probe {
   /// `pid` 0: over all tasks.
   [[nodiscard]] Result<void> scan_baseline_of(pid_t pid);
 
+  /// Where each CPU counts the repeats of this slot's target (snoop_recents).
+  [[nodiscard]] std::vector<uint64_t*> repeats(uint32_t slot) const;
+
+  /// So many slots are mapped at once.
+  static constexpr size_t kSlotsAtOnce = 512;
+
   std::unique_ptr<snoop_bpf, SkeletonDeleter> skeleton_;
+  /// Of so many slots, for each CPU; mapped when they are first asked for.
+  mutable std::array<std::vector<Mapping>, SNOOP_MAX_TARGETS / kSlotsAtOnce> repeats_;
   Tier tier_ = Tier::kTracepoint;
   bool attached_ = false;
   bool io_uring_sockets_ = false;
