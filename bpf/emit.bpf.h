@@ -446,17 +446,18 @@ __noinline int emit_access(__u32 which)
   return 0;
 }
 
-/* Begins an access of a target; NULL: no such slot. */
-static __always_inline struct scratch *start_access(__u32 which, const struct snoop_target *target, __u64 cgroup_id)
+/* Begins an access of a task of a target; NULL: no such slot. */
+static __always_inline struct scratch *start_access(__u32 which, struct task_struct *task,
+                                                    const struct snoop_target *target, __u64 cgroup_id)
 {
   struct scratch *scratch = scratch_of(which);
-  __u64 id = bpf_get_current_pid_tgid();
 
   if (!scratch)
     return NULL;
-  scratch->event.pid = id >> 32;
-  scratch->event.tid = (__u32)id;
+  scratch->event.pid = task->tgid;
+  scratch->event.tid = task->pid;
   __builtin_memset(&scratch->access, 0, sizeof(scratch->access));
+  scratch->access.task = task;
   scratch->access.slot = target->slot;
   scratch->event.type = SNOOP_EVENT_ACCESS;
   scratch->event.flags = 0;

@@ -26,11 +26,9 @@ static __always_inline void emit_baseline(struct task_struct *task, struct file 
   fs = OF_TASK(task, fs);
   if (!fs)
     return;
-  scratch = start_access(SCRATCH_BASELINE, &target, cgroup_id);
+  scratch = start_access(SCRATCH_BASELINE, task, &target, cgroup_id);
   if (!scratch)
     return;
-  scratch->event.pid = task->tgid;
-  scratch->event.tid = task->pid;
   scratch->event.seen = KIND(BASELINE);
   scratch->access.named_by_file = true;
   scratch->access.may_be_nameless = true;

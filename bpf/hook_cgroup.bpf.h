@@ -53,7 +53,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     bpf_map_push_elem(&free_targets, &child, 0);
     return 0;
   }
-  scratch = start_access(SCRATCH_CGROUP, &child, id);
+  scratch = start_access(SCRATCH_CGROUP, bpf_get_current_task_btf(), &child, id);
   if (!scratch)
     return 0;
   scratch->event.type = SNOOP_EVENT_CGROUP;

@@ -82,7 +82,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
   if (!task_target(&target, task, &cgroup_id))
     return 0;
-  scratch = start_access(SCRATCH_EXEC, &target, cgroup_id);
+  scratch = start_access(SCRATCH_EXEC, task, &target, cgroup_id);
   if (!scratch)
     return 0;
   fs = OF_TASK(task, fs);

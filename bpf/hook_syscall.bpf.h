@@ -27,10 +27,10 @@ static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 re
  * is known from the registers stands in the scratch space already. */
 __noinline int on_path(__u32 which, __u32 op)
 {
-  struct task_struct *task = bpf_get_current_task_btf();
-  struct fs_struct *fs = OF_TASK(task, fs);
   struct scratch *scratch = scratch_of(which);
   struct snoop_target_stats *stats;
+  struct task_struct *task;
+  struct fs_struct *fs;
   struct access *access;
   bool overwritten;
   long len;
@@ -38,6 +38,8 @@ __noinline int on_path(__u32 which, __u32 op)
   if (!scratch)
     return 0;
   access = &scratch->access;
+  task = task_of(scratch);
+  fs = OF_TASK(task, fs);
   stats = stats_of(access->slot);
   if (!stats)
     return 0;
@@ -129,9 +131,10 @@ static long on_next_message(__u32 index, struct messages *messages)
 
 /* A root directory that a task has given itself just now, before it starts
  * anything there: a container's is held before its own program runs. */
-static __always_inline void learn_root(struct fs_struct *fs, const struct snoop_target *target, __u64 cgroup_id)
+static __always_inline void learn_root(struct task_struct *task, struct fs_struct *fs,
+                                       const struct snoop_target *target, __u64 cgroup_id)
 {
-  struct scratch *scratch = start_access(SCRATCH_FILE, target, cgroup_id);
+  struct scratch *scratch = start_access(SCRATCH_FILE, task, target, cgroup_id);
 
   if (!scratch)
     return;
@@ -141,13 +144,14 @@ static __always_inline void learn_root(struct fs_struct *fs, const struct snoop_
 }
 
 /* Where the task is now, after a call that moved it. */
-static __noinline void learn_base(const struct scratch *scratch, struct task_struct *task)
+static __noinline void learn_base(const struct scratch *scratch)
 {
   struct snoop_target target = {.id = scratch->event.target, .slot = scratch->access.slot};
+  struct task_struct *task = bpf_get_current_task_btf();
   struct fs_struct *fs = OF_TASK(task, fs);
 
   remember_cwd(fs);
-  learn_root(fs, &target, scratch->event.cgroup_id);
+  learn_root(task, fs, &target, scratch->event.cgroup_id);
 }
 
 static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
@@ -156,16 +160,11 @@ static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
 }
 
 /* Whether the call did not follow a link that the path ends with. */
-__noinline int is_nofollow(__u32 which)
+static __always_inline bool is_nofollow(const struct scratch *scratch)
 {
-  struct scratch *scratch = scratch_of(which);
-  const volatile struct snoop_syscall_rule *rule;
-  const struct call *call;
+  const struct call *call = &scratch->call;
+  const volatile struct snoop_syscall_rule *rule = rule_of(call);
 
-  if (!scratch)
-    return false;
-  call = &scratch->call;
-  rule = rule_of(call);
   switch (rule->follow) {
   case SNOOP_FOLLOW_NEVER: return true;
   case SNOOP_FOLLOW_UNLESS_TOLD: return (arg_of(call, rule->follow_arg) & AT_SYMLINK_NOFOLLOW) != 0;
@@ -191,11 +190,11 @@ static __noinline __u64 read_open_how(struct scratch *scratch, __u64 user_how)
  */
 __noinline int finish_call(__u32 which)
 {
-  struct task_struct *task = bpf_get_current_task_btf();
   struct scratch *scratch = scratch_of(which);
   const volatile struct snoop_syscall_rule *rule;
   const struct meaning *meaning;
   const struct call *call;
+  struct task_struct *task;
   __u64 kinds;
   __u32 outcome;
   __u32 op;
@@ -203,6 +202,7 @@ __noinline int finish_call(__u32 which)
 
   if (!scratch)
     return 0;
+  task = task_of(scratch);
   call = &scratch->call;
   meaning = &scratch->meaning;
   rule = rule_of(call);
@@ -217,9 +217,9 @@ __noinline int finish_call(__u32 which)
     if (!file && ret == call->number)
       return 0;
     if (file)
-      kinds |= set_opened(which, (__u64)file, meaning->flags);
+      kinds |= set_opened(scratch, file, meaning->flags);
   }
-  if (is_nofollow(which))
+  if (is_nofollow(scratch))
     scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
   outcome = outcome_of(ret);
   if (ret > 0 && ret == call->number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
@@ -233,7 +233,7 @@ __noinline int finish_call(__u32 which)
   if ((op == SNOOP_OP_CHDIR || op == SNOOP_OP_CHROOT) && ret == 0)
     remember_cwd(OF_TASK(task, fs)); /* pivot_root, which counts as chroot, moves it */
   if (op == SNOOP_OP_CHROOT && ret == 0)
-    learn_base(scratch, task);
+    learn_base(scratch);
   if (rule->path2 != SNOOP_NO_ARG) {
     scratch->access.user_path = arg_of(call, rule->path2);
     scratch->access.dirfd = dirfd_arg(call, rule->dirfd2);
@@ -266,7 +266,7 @@ __noinline int on_call(__u32 which)
   meaning->op = rule->op;
   meaning->flags = 0;
   if (meaning->op == SNOOP_OP_REBASE) {
-    learn_base(scratch, bpf_get_current_task_btf());
+    learn_base(scratch);
     return 0;
   }
   scratch->access.user_path = arg_of(call, rule->path);
@@ -457,7 +457,7 @@ static __always_inline bool is_known_directly(const struct call *call, const vol
   __u32 len;
 
   begin_key(&key, target->id);
-  len = mix_user_path(&key, task, arg_of(call, rule->path), PLAIN_PATH_MAX, &first);
+  len = mix_user_path(&key, task, arg_of(call, rule->path), PLAIN_PATH_MAX, &first, NULL);
   if (len <= 1)
     return false;
   news->path_check = check_of(&key);
@@ -497,6 +497,23 @@ static __always_inline bool has_path(__u64 number)
 }
 _Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
 
+/* The path that is_known_directly() has read, once more, to have it. */
+static __always_inline void copy_path(struct scratch *scratch, const struct call *call,
+                                      const volatile struct snoop_syscall_rule *rule, struct task_struct *task,
+                                      __u64 path_check)
+{
+  struct seen_key key;
+  char first;
+  __u32 len;
+
+  begin_key(&key, scratch->event.target);
+  len = mix_user_path(&key, task, arg_of(call, rule->path), PLAIN_PATH_MAX, &first, scratch->data);
+  if (check_of(&key) == path_check)
+    scratch->access.read_len = len;
+  else
+    scratch->access.path_check = path_check;
+}
+
 /*
  * The long way of a call's end, to where it stands in the scratch space: a function of
  * its own so that its stack is free again for what follows. false: nothing does.
@@ -516,7 +533,7 @@ static __noinline bool begin_call(const struct call *call, struct task_struct *t
   cgroup_id = cgroup_of(task);
   if ((rule->op == SNOOP_OP_EXEC && ret >= 0) || (rule->op == SNOOP_OP_REBASE && ret < 0))
     return false;
-  scratch = start_access(SCRATCH_SYSCALL, target, cgroup_id);
+  scratch = start_access(SCRATCH_SYSCALL, task, target, cgroup_id);
   if (!scratch)
     return false;
   scratch->event.result = ret;
@@ -525,8 +542,8 @@ static __noinline bool begin_call(const struct call *call, struct task_struct *t
   if (news->read_len) {
     scratch->access.read_len = news->read_len;
     __builtin_memcpy(scratch->data, path, sizeof(path));
-  } else {
-    scratch->access.path_check = news->path_check;
+  } else if (news->path_check) {
+    copy_path(scratch, call, rule, task, news->path_check);
   }
   return true;
 }

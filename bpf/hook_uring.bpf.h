@@ -96,7 +96,7 @@ __noinline int emit_request(struct request *request, __s32 result, __u32 which, 
     struct file *file = file_of_fd(bpf_get_current_task_btf(), result);
 
     if (file)
-      kinds |= set_opened(which, (__u64)file, request->open_flags);
+      kinds |= set_opened(scratch, file, request->open_flags);
   }
   barrier_var(path_len); /* 6.1 has lost the bound by now, and the compiler would take the mask away */
   bpf_probe_read_kernel(scratch->data, path_len & (SNOOP_PATH_MAX - 1), (const void *)text);
@@ -297,6 +297,7 @@ static __always_inline int on_request(struct io_kiocb *req)
   __u8 opcode = req->opcode;
   __u32 zero = 0;
   __u64 cgroup_id;
+  struct task_struct *task;
   void *command;
 
   if (!is_op_of(opcode, OPS_WITH_PATH) || !are_requests_known())
@@ -306,10 +307,11 @@ static __always_inline int on_request(struct io_kiocb *req)
   finish_request(key, 0, SCRATCH_URING, BY_STRANGER);
   if (is_op_of(opcode, OPS_TWO_PATHS))
     finish_request(key + 1, 0, SCRATCH_URING, BY_STRANGER);
-  if (!task_target(&target, bpf_get_current_task_btf(), &cgroup_id))
+  task = bpf_get_current_task_btf();
+  if (!task_target(&target, task, &cgroup_id))
     return 0;
   request = bpf_map_lookup_elem(&new_requests, &zero);
-  scratch = start_access(SCRATCH_URING, &target, cgroup_id);
+  scratch = start_access(SCRATCH_URING, task, &target, cgroup_id);
   if (!scratch || !request)
     return 0;
   request->address = key;

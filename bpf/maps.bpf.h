@@ -184,6 +184,7 @@ struct place {
 
 /* One path of one access, while it is worked on. */
 struct access {
+  struct task_struct *task;
   struct place base;   /* of a relative path */
   struct place root;   /* where base and resolved end */
   struct file *file;   /* what it led to; NULL: not known */
@@ -193,7 +194,7 @@ struct access {
   __u32 base_len;      /* of those, in bytes */
   __u64 device;
   __u64 tag;            /* of the call, for `recents`; 0: none */
-  __u64 path_check;     /* of the path that the tag was made with; 0: it stands in the scratch data */
+  __u64 path_check;     /* of the path that the tag was made with; 0: it stands in the scratch data already */
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
   __u32 result_size;    /* bytes */

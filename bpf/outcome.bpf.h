@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What arguments and results say of an access, whichever way it was asked for. The
- * functions are global, so that each is verified once and not for every way to it. */
+/* What arguments and results say of an access, whichever way it was asked for. */
 #ifndef SNOOP_OUTCOME_BPF_H
 #define SNOOP_OUTCOME_BPF_H
 
@@ -31,32 +30,33 @@ static __always_inline __s64 error_of(long ret)
   return ret & sign;
 }
 
-__noinline __u32 outcome_of(long ret)
+/* No branches in these: the verifier would follow each to the end of the call. */
+#define MISSING_ERRORS (1ULL << ENOENT | 1ULL << ENOTDIR)
+#define REFUSED_ERRORS (1ULL << EACCES | 1ULL << EPERM)
+#define OTHER_ERRORS ~(1ULL | MISSING_ERRORS | REFUSED_ERRORS)
+/* The errors, 0 for none, whose outcome has this bit. */
+#define ERRORS_WITH(bit)                                                                                               \
+  ((SNOOP_OUTCOME_MISSING & (bit) ? MISSING_ERRORS : 0) | (SNOOP_OUTCOME_REFUSED & (bit) ? REFUSED_ERRORS : 0) |       \
+   (SNOOP_OUTCOME_OTHER & (bit) ? OTHER_ERRORS : 0))
+_Static_assert(SNOOP_OUTCOME_OK == 0 && SNOOP_OUTCOME_OTHER < 4, "outcome_of");
+
+static __always_inline __u32 outcome_of(long ret)
 {
-  if (ret >= 0)
-    return SNOOP_OUTCOME_OK;
-  if (ret == -ENOENT || ret == -ENOTDIR)
-    return SNOOP_OUTCOME_MISSING;
-  if (ret == -EACCES || ret == -EPERM)
-    return SNOOP_OUTCOME_REFUSED;
-  return SNOOP_OUTCOME_OTHER;
+  __u64 error = -error_of(ret);
+
+  if (error > 63)
+    error = 63; /* as any other */
+  return (ERRORS_WITH(1) >> error & 1) | (ERRORS_WITH(2) >> error & 1) << 1;
 }
 
-__noinline __u64 kinds_of_flags(__u64 flags)
-{
-  __u64 kinds;
+/* Of O_RDONLY, O_WRONLY, O_RDWR, and both bits; 16 bits each. */
+#define KINDS_OF_MODES (KIND(READ) | KIND(WRITE) << 16 | (KIND(READ) | KIND(WRITE)) << 32 | KIND(READ) << 48)
 
-  if (flags & O_PATH)
-    kinds = KIND(PATH);
-  else if ((flags & O_ACCMODE) == O_WRONLY)
-    kinds = KIND(WRITE);
-  else if ((flags & O_ACCMODE) == O_RDWR)
-    kinds = KIND(READ) | KIND(WRITE);
-  else
-    kinds = KIND(READ);
-  if (flags & O_DIRECTORY)
-    kinds |= KIND(DIRECTORY);
-  return kinds;
+static __always_inline __u64 kinds_of_flags(__u64 flags)
+{
+  __u64 kinds = flags & O_PATH ? KIND(PATH) : KINDS_OF_MODES >> 16 * (flags & O_ACCMODE) & 0xffff;
+
+  return kinds | (flags / O_DIRECTORY & 1) << SNOOP_KIND_DIRECTORY;
 }
 
 /* Whether an open with these flags does not follow a link that its path ends with. */
@@ -65,14 +65,9 @@ static __always_inline bool is_nofollow_open(__u64 flags)
   return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
 }
 
-/* The file that an open led to, by its address. Returns what it adds to the kinds. */
-__noinline __u64 set_opened(__u32 which, __u64 address, __u64 flags)
+/* The file that an open led to. Returns what it adds to the kinds. */
+static __always_inline __u64 set_opened(struct scratch *scratch, struct file *file, __u64 flags)
 {
-  struct scratch *scratch = scratch_of(which);
-  struct file *file = (struct file *)address;
-
-  if (!scratch)
-    return 0;
   /* With O_TMPFILE the path is that of the directory. */
   if (flags & O_TMPFILE_ONLY)
     return 0;

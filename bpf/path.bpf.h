@@ -10,6 +10,16 @@
 /* include/uapi/linux/fcntl.h */
 #define AT_FDCWD (-100)
 
+/* The task of the access that a program of this one works on: not looked for again where it need not be. */
+static __always_inline struct task_struct *task_of(const struct scratch *scratch)
+{
+#ifdef SNOOP_TYPED_READS
+  return scratch->access.task;
+#else
+  return bpf_get_current_task_btf();
+#endif
+}
+
 static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 {
   return mnt ? (void *)mnt - bpf_core_field_offset(struct mount, mnt) : NULL;
@@ -60,6 +70,9 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 f
 /* How far up a directory's identity is made from. */
 #define IDENTITY_LEVELS 64
 
+/* So many steps up are a loop, the rest calls: each of those takes as long as five steps. */
+#define STEPS_INLINE 12
+
 struct climb {
   struct dentry *dentry;
   struct mount *mnt;
@@ -68,7 +81,8 @@ struct climb {
   __u64 found; /* identity at the top; 0: none yet */
 };
 
-static long climb_step(__u32 index, struct climb *climb)
+/* true: at the top. */
+static __always_inline bool climb_once(struct climb *climb)
 {
   struct dentry *dentry = climb->dentry;
   struct dentry *parent;
@@ -79,20 +93,25 @@ static long climb_step(__u32 index, struct climb *climb)
 
     if (mnt == below) {
       climb->found = climb->identity | 1;
-      return 1;
+      return true;
     }
     climb->dentry = READ(below, mnt_mountpoint);
     climb->mnt = mnt;
     climb->mnt_root = READ(mnt, mnt.mnt_root);
-    return 0;
+    return false;
   }
   parent = READ(dentry, d_parent);
   if (parent == dentry)
-    return 1; /* in no directory */
+    return true; /* in no directory */
   climb->identity = (climb->identity ^ READ(dentry, d_name.hash_len)) * 0xff51afd7ed558ccdULL;
   climb->identity ^= climb->identity >> 32;
   climb->dentry = parent;
-  return 0;
+  return false;
+}
+
+static long climb_step(__u32 index, struct climb *climb)
+{
+  return climb_once(climb);
 }
 
 /*
@@ -120,7 +139,11 @@ __noinline __u64 place_identity(const struct place *place)
   climb.dentry = dentry;
   climb.mnt = mnt;
   climb.mnt_root = READ(mnt, mnt.mnt_root);
-  bpf_loop(IDENTITY_LEVELS, climb_step, &climb, 0);
+  for (__u32 i = 0; i < STEPS_INLINE; i++) {
+    if (climb_once(&climb))
+      return climb.found;
+  }
+  bpf_loop(IDENTITY_LEVELS - STEPS_INLINE, climb_step, &climb, 0);
   return climb.found;
 }
 
@@ -146,58 +169,78 @@ static __always_inline bool is_attached(struct mount *top)
 
 #define NO_MOUNT ((__u32)-1)
 
-static long walk_step(__u32 index, __u32 *which)
+/* Names that are shorter are copied without a call. */
+#define NAME_INLINE 32
+
+/* A name, with its NUL: bytes; 1 or less: there is none. */
+static __always_inline long copy_name(struct scratch *scratch, __u32 offset, const unsigned char *name)
 {
-  struct scratch *scratch = scratch_of(*which);
-  struct dentry *dentry;
-  struct walk *walk;
-  struct mount *mnt;
-  __u32 offset;
+#ifdef SNOOP_TYPED_READS
+  for (__u32 i = 0; i < NAME_INLINE; i += 8) {
+    __u64 word = READ_NUMBER((__u64)name + i);
+    __u64 nul = first_nul(word);
+
+    *(__u64 *)(scratch->data + offset + i) = word;
+    if (nul)
+      return i + bytes_below(nul) + 1;
+  }
+#endif
+  return bpf_probe_read_kernel_str(scratch->data + offset, NAME_ROOM, name);
+}
+
+/* true: at the end. */
+static __always_inline bool walk_once(struct scratch *scratch)
+{
+  struct walk *walk = &scratch->walk;
+  struct dentry *dentry = walk->at.dentry;
+  struct mount *mnt = walk->at.mnt;
+  __u32 offset = walk->offset;
   long copied;
 
-  if (!scratch)
-    return 1;
-  walk = &scratch->walk;
-  dentry = walk->at.dentry;
-  mnt = walk->at.mnt;
-  offset = walk->offset;
   if (!dentry || !mnt) {
     walk->state = WALK_DETACHED;
-    return 1;
+    return true;
   }
   if (dentry == walk->root.dentry && mnt == walk->root.mnt) {
     walk->state = WALK_DONE;
-    return 1;
+    return true;
   }
   if (dentry == READ(mnt, mnt.mnt_root)) {
     struct mount *parent = READ(mnt, mnt_parent);
 
     if (parent == mnt) {
       walk->state = is_attached(mnt) ? WALK_ABOVE_ROOT : WALK_DETACHED;
-      return 1;
+      return true;
     }
     walk->at.dentry = READ(mnt, mnt_mountpoint);
     walk->at.mnt = parent;
     if (walk->mount_at == NO_MOUNT)
       walk->mount_at = offset;
-    return 0;
+    return false;
   }
   walk->at.dentry = READ(dentry, d_parent);
   if (walk->at.dentry == dentry) {
     walk->state = WALK_DETACHED;
-    return 1;
+    return true;
   }
   if (offset > walk->limit || offset > DATA_MAX) {
     walk->state = WALK_CUT;
-    return 1;
+    return true;
   }
-  copied = bpf_probe_read_kernel_str(scratch->data + offset, NAME_ROOM, READ(dentry, d_name.name));
+  copied = copy_name(scratch, offset, READ(dentry, d_name.name));
   if (copied <= 1) {
     walk->state = WALK_CUT;
-    return 1;
+    return true;
   }
   walk->offset = offset + copied;
-  return 0;
+  return false;
+}
+
+static long walk_step(__u32 index, __u32 *which)
+{
+  struct scratch *scratch = scratch_of(*which);
+
+  return !scratch || walk_once(scratch);
 }
 
 /* One level takes a step, and so does each mount on the way. */
@@ -211,6 +254,7 @@ __noinline int walk_up(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
   struct walk *walk;
+  __u32 step = 0;
 
   if (!scratch)
     return WALK_DETACHED;
@@ -218,7 +262,10 @@ __noinline int walk_up(__u32 which)
   walk->limit = walk->offset + SNOOP_WALK_MAX - NAME_ROOM;
   walk->mount_at = NO_MOUNT;
   walk->state = WALK_CUT;
-  bpf_loop(WALK_STEPS, walk_step, &which, 0);
+  while (step < STEPS_INLINE && !walk_once(scratch))
+    step++;
+  if (step == STEPS_INLINE)
+    bpf_loop(WALK_STEPS - STEPS_INLINE, walk_step, &which, 0);
   if (walk->mount_at == NO_MOUNT)
     walk->mount_at = walk->offset;
   return walk->state;
@@ -226,6 +273,7 @@ __noinline int walk_up(__u32 which)
 
 static __always_inline void remember_cwd(struct fs_struct *fs)
 {
+  const struct known_cwd *known;
   struct place place;
   struct known_cwd cwd;
   struct dentry *dentry;
@@ -236,7 +284,10 @@ static __always_inline void remember_cwd(struct fs_struct *fs)
   cwd.dentry = (__u64)dentry;
   cwd.mnt = (__u64)place.mnt;
   cwd.check = READ(dentry, d_name.hash_len);
-  bpf_map_update_elem(&known_cwds, &key, &cwd, BPF_ANY);
+  /* An update takes far longer than a look. */
+  known = bpf_map_lookup_elem(&known_cwds, &key);
+  if (!known || known->dentry != cwd.dentry || known->mnt != cwd.mnt || known->check != cwd.check)
+    bpf_map_update_elem(&known_cwds, &key, &cwd, BPF_ANY);
 }
 
 /* The working directory before the last change of it; false: not known. */

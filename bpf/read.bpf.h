@@ -51,4 +51,18 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
  * a member that is one, and the first of its structure (include/linux/dcache.h). */
 #define READ_NUMBER(address) READ((struct qstr *)(address), hash_len)
 
+/* In a word of text: the lowest bit of its first byte that is 0; 0: none is. */
+static __always_inline __u64 first_nul(__u64 word)
+{
+  __u64 zeros = (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
+
+  return (zeros & -zeros) >> 7;
+}
+
+/* How many bytes there are below that bit: as many lowest bits, summed up in the highest byte. */
+static __always_inline __u32 bytes_below(__u64 bit)
+{
+  return ((bit - 1) & 0x0101010101010101ULL) * 0x0101010101010101ULL >> 56;
+}
+
 #endif

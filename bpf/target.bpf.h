@@ -8,21 +8,20 @@
 /* Address of a task's cgroup in the hierarchy of the targets. */
 static __always_inline __u64 cgroup_address(struct task_struct *task)
 {
-  const char *controllers;
-  struct cgroup_subsys_state *state = NULL;
+  struct css_set *cgroups = OF_TASK(task, cgroups);
+  __u64 state;
 
   if (cfg_cgroup_subsys < 0)
-    return READ_NUMBER(&OF_TASK(task, cgroups)->dfl_cgrp);
-  controllers = (const char *)OF_TASK(task, cgroups) + bpf_core_field_offset(struct css_set, subsys);
-  bpf_probe_read_kernel(&state, sizeof(state), controllers + cfg_cgroup_subsys * sizeof(state));
-  return (__u64)BPF_CORE_READ(state, cgroup);
+    return READ_NUMBER(&cgroups->dfl_cgrp);
+  state = READ_NUMBER((__u64)&cgroups->subsys[0] + cfg_cgroup_subsys * sizeof(state));
+  return READ_NUMBER(&((struct cgroup_subsys_state *)state)->cgroup);
 }
 
 static __always_inline __u64 cgroup_of(struct task_struct *task)
 {
-  const struct cgroup *cgroup = (const struct cgroup *)cgroup_address(task);
+  struct cgroup *cgroup = (struct cgroup *)cgroup_address(task);
 
-  return BPF_CORE_READ(cgroup, kn, id);
+  return READ(READ(cgroup, kn), id);
 }
 
 static __always_inline struct snoop_front_page *front_page_of(__u64 hash)

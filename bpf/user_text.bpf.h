@@ -10,9 +10,10 @@
  * six functions deep, and where returns are guarded (retbleed, SRSO) each of them costs
  * more than ten loads. So the process's page tables are walked here, with plain loads,
  * and the text is read where the kernel has all memory mapped (Documentation/arch/x86/
- * x86_64/mm.rst, "direct mapping"). Tables are freed after a grace period only. What is
- * read serves to recognise a path and never gets into a record: whatever goes wrong, the
- * path is not recognised, and is read with the helper.
+ * x86_64/mm.rst, "direct mapping"). Tables are freed after a grace period only. The page
+ * itself may be another's by the time that it is read; so what was read once serves to
+ * recognise a path, and only what was read twice, with a walk in between, is one. In all
+ * other cases the path is read with the helper.
  */
 #if defined(__TARGET_ARCH_x86) && defined(SNOOP_TYPED_READS)
 #define SNOOP_DIRECT_TEXT
@@ -93,15 +94,13 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
   bpf_loop(span_gib + 1, try_map, &search, 0);
 }
 
-#define LOWEST_BITS 0x0101010101010101ULL
-#define HIGHEST_BITS 0x8080808080808080ULL
-
 /*
  * Mixes a path at this address of the task into the key as hash_access does. Returns
- * its bytes with the NUL, and the first in `first`; 0: to be read with the helper.
+ * its bytes with the NUL, and the first in `first`; 0: to be read with the helper. It
+ * also gets into `copy`, if that is not NULL, and up to 7 bytes more.
  */
 static __always_inline __u32 mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 max,
-                                           char *first)
+                                           char *first, char *copy)
 {
   __u64 map = direct_map;
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
@@ -111,20 +110,20 @@ static __always_inline __u32 mix_user_path(struct seen_key *key, struct task_str
     return 0;
   for (__u32 i = 0; i < max; i += 8) {
     __u64 word;
-    __u64 zero;
+    __u64 nul;
 
     if (room < i + 8)
       return 0;
     word = READ_NUMBER(at + i);
     if (i == 0)
       *first = (char)word;
-    zero = (word - LOWEST_BITS) & ~word & HIGHEST_BITS;
-    if (zero) {
-      zero = (zero & -zero) >> 7; /* the lowest bit of the first byte that is 0 */
-      if (zero > 1)
-        mix(key, word & (zero - 1));
-      /* As many lowest bits as there are bytes before it, summed up in the highest byte. */
-      return i + (((zero - 1) & LOWEST_BITS) * LOWEST_BITS >> 56) + 1;
+    if (copy)
+      *(__u64 *)(copy + i) = word;
+    nul = first_nul(word);
+    if (nul) {
+      if (nul > 1)
+        mix(key, word & (nul - 1));
+      return i + bytes_below(nul) + 1;
     }
     mix(key, word);
   }
@@ -136,7 +135,7 @@ static __always_inline __u32 mix_user_path(struct seen_key *key, struct task_str
 static __always_inline void find_direct_map(__u64 address, __u64 word, __u64 span_gib) {}
 
 static __always_inline __u32 mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 max,
-                                           char *first)
+                                           char *first, char *copy)
 {
   return 0;
 }
