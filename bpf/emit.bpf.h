@@ -446,14 +446,10 @@ __noinline int emit_access(__u32 which)
   return 0;
 }
 
-/* Begins an access of a task of a target; NULL: no such slot. */
-static __always_inline struct scratch *start_access(__u32 which, struct task_struct *task,
-                                                    const struct snoop_target *target, __u64 cgroup_id)
+/* Begins an access of a task of a target. */
+static __always_inline void start_access(struct scratch *scratch, struct task_struct *task,
+                                         const struct snoop_target *target, __u64 cgroup_id)
 {
-  struct scratch *scratch = scratch_of(which);
-
-  if (!scratch)
-    return NULL;
   scratch->event.pid = task->tgid;
   scratch->event.tid = task->pid;
   __builtin_memset(&scratch->access, 0, sizeof(scratch->access));
@@ -472,7 +468,6 @@ static __always_inline struct scratch *start_access(__u32 which, struct task_str
   scratch->event.mount_at = 0;
   scratch->event.layer = SNOOP_LAYER_UNKNOWN;
   __builtin_memset(scratch->event.reserved, 0, sizeof(scratch->event.reserved));
-  return scratch;
 }
 
 static __always_inline void set_inode(struct scratch *scratch, struct inode *inode)

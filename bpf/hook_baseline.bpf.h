@@ -26,9 +26,10 @@ static __always_inline void emit_baseline(struct task_struct *task, struct file 
   fs = OF_TASK(task, fs);
   if (!fs)
     return;
-  scratch = start_access(SCRATCH_BASELINE, task, &target, cgroup_id);
+  scratch = scratch_of(SCRATCH_BASELINE);
   if (!scratch)
     return;
+  start_access(scratch, task, &target, cgroup_id);
   scratch->event.seen = KIND(BASELINE);
   scratch->access.named_by_file = true;
   scratch->access.may_be_nameless = true;

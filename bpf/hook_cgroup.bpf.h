@@ -53,9 +53,10 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
     bpf_map_push_elem(&free_targets, &child, 0);
     return 0;
   }
-  scratch = start_access(SCRATCH_CGROUP, bpf_get_current_task_btf(), &child, id);
+  scratch = scratch_of(SCRATCH_CGROUP);
   if (!scratch)
     return 0;
+  start_access(scratch, bpf_get_current_task_btf(), &child, id);
   scratch->event.type = SNOOP_EVENT_CGROUP;
   scratch->event.base_len = 0;
   scratch->event.resolved_len = 0;
@@ -93,14 +94,12 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct t
 {
   struct snoop_target target = {};
   __u64 cgroup_id;
-  __u32 process;
 
   if (!is_our_hierarchy(cgroup))
     return 0;
   learn_cwd(task);
   if (!task_target(&target, task, &cgroup_id)) {
-    process = task->tgid;
-    bpf_map_delete_elem(&members, &process);
+    leave_target(task);
   } else if (join_target(task, &target)) {
     send_moved(task, &target, cgroup_id);
   }

@@ -82,9 +82,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
   if (!task_target(&target, task, &cgroup_id))
     return 0;
-  scratch = start_access(SCRATCH_EXEC, task, &target, cgroup_id);
+  scratch = scratch_of(SCRATCH_EXEC);
   if (!scratch)
     return 0;
+  start_access(scratch, task, &target, cgroup_id);
   fs = OF_TASK(task, fs);
   remember_cwd(fs);
   place_of_root(&scratch->access.root, fs);

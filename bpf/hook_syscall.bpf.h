@@ -134,10 +134,11 @@ static long on_next_message(__u32 index, struct messages *messages)
 static __always_inline void learn_root(struct task_struct *task, struct fs_struct *fs,
                                        const struct snoop_target *target, __u64 cgroup_id)
 {
-  struct scratch *scratch = start_access(SCRATCH_FILE, task, target, cgroup_id);
+  struct scratch *scratch = scratch_of(SCRATCH_FILE);
 
   if (!scratch)
     return;
+  start_access(scratch, task, target, cgroup_id);
   place_of_root(&scratch->access.root, fs);
   set_path_len(scratch, 0);
   announce_root(SCRATCH_FILE);
@@ -337,7 +338,7 @@ static __always_inline bool is_plain_call(const struct call *call, const volatil
 struct news {
   __u64 tag;        /* to know it by; 0: none */
   __u64 path_check; /* see struct access */
-  __u32 read_len;   /* of the path that was read already, with its NUL; 0: none was */
+  __u32 read_len;   /* of the path that stands in the scratch data already, with its NUL; 0: none does */
 };
 
 /*
@@ -422,17 +423,20 @@ static __always_inline bool is_known_call(struct seen_key *key, __u32 len, char 
   return true;
 }
 
-/* The same of a path that is read with the helper, into `path`. */
-static __always_inline bool is_known_path(char *path, const struct call *call,
-                                          const volatile struct snoop_syscall_rule *rule, struct task_struct *task,
-                                          const struct snoop_target *target, long ret, struct news *news)
+/* The same of a path that is read with the helper; if it is not known, it stands in the
+ * scratch data. A function of its own so that its stack is free again. */
+
+static __noinline bool is_known_path(struct scratch *scratch, struct task_struct *task, long ret,
+                                     const struct snoop_target *target, struct news *news)
 {
+  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
+  const struct call *call = &scratch->call;
+  const volatile struct snoop_syscall_rule *rule = rule_of(call);
   long len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, rule->path));
   struct seen_key key;
 
   if (len <= 1 || len >= PLAIN_PATH_MAX)
     return false;
-  news->read_len = len;
   begin_key(&key, target->id);
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
     __u64 word = *(const __u64 *)(path + i);
@@ -444,7 +448,11 @@ static __always_inline bool is_known_path(char *path, const struct call *call,
     }
     mix(&key, word);
   }
-  return is_known_call(&key, len, path[0], call, rule, task, target, ret, news);
+  if (is_known_call(&key, len, path[0], call, rule, task, target, ret, news))
+    return true;
+  __builtin_memcpy(scratch->data, path, sizeof(path));
+  news->read_len = len;
+  return false;
 }
 
 /* And of one that is read without it. */
@@ -498,53 +506,37 @@ static __always_inline bool has_path(__u64 number)
 _Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
 
 /* The path that is_known_directly() has read, once more, to have it. */
-static __always_inline void copy_path(struct scratch *scratch, const struct call *call,
-                                      const volatile struct snoop_syscall_rule *rule, struct task_struct *task,
-                                      __u64 path_check)
+static __always_inline void copy_path(struct scratch *scratch, struct task_struct *task, __u64 path_check)
 {
+  const struct call *call = &scratch->call;
   struct seen_key key;
   char first;
   __u32 len;
 
   begin_key(&key, scratch->event.target);
-  len = mix_user_path(&key, task, arg_of(call, rule->path), PLAIN_PATH_MAX, &first, scratch->data);
+  len = mix_user_path(&key, task, arg_of(call, rule_of(call)->path), PLAIN_PATH_MAX, &first, scratch->data);
   if (check_of(&key) == path_check)
     scratch->access.read_len = len;
   else
     scratch->access.path_check = path_check;
 }
 
-/*
- * The long way of a call's end, to where it stands in the scratch space: a function of
- * its own so that its stack is free again for what follows. false: nothing does.
- */
-static __noinline bool begin_call(const struct call *call, struct task_struct *task, long ret,
-                                  const struct snoop_target *target, struct news *news)
+/* The long way of a call's end, to where all of it stands in the scratch space. false: nothing does. */
+static __noinline bool begin_call(struct scratch *scratch, struct task_struct *task, long ret,
+                                  const struct snoop_target *target, const struct news *news)
 {
-  const volatile struct snoop_syscall_rule *rule = rule_of(call);
-  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
-  struct scratch *scratch;
-  __u64 cgroup_id;
+  const volatile struct snoop_syscall_rule *rule = rule_of(&scratch->call);
 
-  if (is_plain_call(call, rule, ret) && !news->tag && is_known_path(path, call, rule, task, target, ret, news))
-    return false;
   if (is_snoop(task))
     return false;
-  cgroup_id = cgroup_of(task);
   if ((rule->op == SNOOP_OP_EXEC && ret >= 0) || (rule->op == SNOOP_OP_REBASE && ret < 0))
     return false;
-  scratch = start_access(SCRATCH_SYSCALL, task, target, cgroup_id);
-  if (!scratch)
-    return false;
+  start_access(scratch, task, target, cgroup_of(task));
   scratch->event.result = ret;
-  scratch->call = *call;
   scratch->access.tag = news->tag;
-  if (news->read_len) {
-    scratch->access.read_len = news->read_len;
-    __builtin_memcpy(scratch->data, path, sizeof(path));
-  } else if (news->path_check) {
-    copy_path(scratch, call, rule, task, news->path_check);
-  }
+  scratch->access.read_len = news->read_len;
+  if (news->path_check)
+    copy_path(scratch, task, news->path_check);
   return true;
 }
 
@@ -554,28 +546,31 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   const volatile struct snoop_syscall_rule *rule;
   struct snoop_target target = {};
   struct task_struct *task;
-  struct call call;
+  struct scratch *scratch;
   struct news news = {};
+  struct call *call;
 
   if (!has_path(number))
     return 0;
   task = bpf_get_current_task_btf();
   if (!find_target(&target, task))
     return 0;
-  call.number = number & (SNOOP_MAX_SYSCALL - 1);
-  call.abi = task_abi(task);
-  rule = rule_of(&call);
+  scratch = scratch_of(SCRATCH_SYSCALL);
+  if (!scratch)
+    return 0;
+  call = &scratch->call;
+  call->number = number;
+  call->abi = task_abi(task);
+  rule = rule_of(call);
   if (!rule->op || is_no_access(ret))
     return 0;
   if (ret == -EFAULT && rule->path2 != SNOOP_NO_ARG)
     return 0; /* of one of the paths: they are read before either is looked up */
-  barrier();  /* the abi once more, so that the verifier does not tell apart all that follows */
-  copy_args(call.args, regs, task_abi(task));
-  call.args[6] = 0;
-  call.args[7] = 0;
-  if (is_plain_call(&call, rule, ret) && is_known_directly(&call, rule, task, &target, ret, &news))
+  copy_args(call->args, regs, task_abi(task));
+  if (is_plain_call(call, rule, ret) && (is_known_directly(call, rule, task, &target, ret, &news) ||
+                                         (!news.path_check && is_known_path(scratch, task, ret, &target, &news))))
     return 0;
-  if (begin_call(&call, task, ret, &target, &news))
+  if (begin_call(scratch, task, ret, &target, &news))
     on_call(SCRATCH_SYSCALL);
   return 0;
 }

@@ -311,9 +311,10 @@ static __always_inline int on_request(struct io_kiocb *req)
   if (!task_target(&target, task, &cgroup_id))
     return 0;
   request = bpf_map_lookup_elem(&new_requests, &zero);
-  scratch = start_access(SCRATCH_URING, task, &target, cgroup_id);
+  scratch = scratch_of(SCRATCH_URING);
   if (!scratch || !request)
     return 0;
+  start_access(scratch, task, &target, cgroup_id);
   request->address = key;
   request->open_flags = 0;
   request->opens_fd = false;

@@ -74,10 +74,10 @@ struct {
   __type(value, struct snoop_target);
 } free_targets SEC(".maps");
 
-/* Process (thread group) -> the target that it is known to be of, so that only
- * what comes from elsewhere is looked at for what it brings along. A cache. */
+/* Address of a process's leader -> the target that the process is known to be of, so that
+ * only what comes from elsewhere is looked at for what it brings along. A cache. */
 struct member {
-  __u64 born; /* its start time: process ids are used again */
+  __u64 born; /* its start time: addresses are used again */
   __u32 target;
   __u32 reserved;
 };
@@ -85,7 +85,7 @@ struct member {
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 16384);
-  __type(key, __u32);
+  __type(key, __u64);
   __type(value, struct member);
 } members SEC(".maps");
 

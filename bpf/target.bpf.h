@@ -144,17 +144,28 @@ static __always_inline bool send_notice(__u16 type, const struct snoop_target *t
 /* The task's process is of this target now; false: it was already. */
 static __always_inline bool join_target(struct task_struct *task, const struct snoop_target *target)
 {
-  struct member member = {};
-  const struct member *known;
-  __u32 process = task->tgid;
+  struct task_struct *leader = OF_TASK(task, group_leader);
+  struct member member = {.born = OF_TASK(leader, start_boottime), .target = target->id};
+  __u64 process = (__u64)leader;
+  struct member *known = bpf_map_lookup_elem(&members, &process);
 
-  member.born = OF_TASK(task, group_leader)->start_boottime;
-  member.target = target->id;
-  known = bpf_map_lookup_elem(&members, &process);
-  if (known && known->born == member.born && known->target == member.target)
+  if (!known) {
+    bpf_map_update_elem(&members, &process, &member, BPF_ANY);
+    return true;
+  }
+  if (known->born == member.born && known->target == member.target)
     return false;
-  bpf_map_update_elem(&members, &process, &member, BPF_ANY);
+  /* In place: an update takes far longer. Whoever reads half of it takes it for another process. */
+  known->born = member.born;
+  known->target = member.target;
   return true;
+}
+
+static __always_inline void leave_target(struct task_struct *task)
+{
+  __u64 process = (__u64)OF_TASK(task, group_leader);
+
+  bpf_map_delete_elem(&members, &process);
 }
 
 /* It comes with files and mappings that no hook has seen. */
