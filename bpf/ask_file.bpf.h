@@ -13,7 +13,7 @@
 /* Run once by user space, with a descriptor that was opened with O_PATH: 6.14 and
  * later keep notifications off such a file. A process in a pid namespace knows
  * only its own pid. The rest is for find_direct_map(): address of a word, the word,
- * and how far to look. */
+ * and how far to look, in GiB; 0: not at all. */
 SEC("raw_tp")
 int learn_self(struct bpf_raw_tracepoint_args *ctx)
 {

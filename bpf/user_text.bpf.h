@@ -90,6 +90,8 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
   struct mm_struct *mm = OF_TASK(bpf_get_current_task_btf(), mm);
   struct map_search search = {.address = address, .word = word};
 
+  if (!span_gib)
+    return;
   search.first = (READ_NUMBER(&mm->pgd) & ~(DIRECT_MAP_STEP - 1)) - span_gib * DIRECT_MAP_STEP;
   bpf_loop(span_gib + 1, try_map, &search, 0);
 }

@@ -341,11 +341,11 @@ Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<Kernel
   // Which process snoop is, as the kernel counts, from whatever pid namespace.
   const UniqueFd path_fd(::open("/", O_PATH | O_CLOEXEC));
   const uint64_t word = skeleton.rodata->cfg_hash_seed[0];
-  if (!run_once(skeleton.progs.learn_self,
-                {static_cast<uint64_t>(path_fd.get()), std::bit_cast<uint64_t>(&word), word, memory_span_gib()})) {
+  if (!run_once(skeleton.progs.learn_self, {static_cast<uint64_t>(path_fd.get()), std::bit_cast<uint64_t>(&word), word,
+                                            options.direct_text ? memory_span_gib() : 0})) {
     skeleton.bss->self_pid = static_cast<__u32>(::getpid());
   }
-  spdlog::debug("paths are read {}", skeleton.bss->direct_map != 0 ? "directly" : "by helper");
+  spdlog::debug("paths are read {}", probe.reads_directly() ? "directly" : "by a helper");
 
   Result<Ring> ring = Ring::open(probe.ring_fd(), bpf_map__max_entries(skeleton.maps.events));
   if (!ring) {
@@ -632,6 +632,8 @@ bool Probe::can_be_used() const {
 }
 
 void Probe::forget_what_was_told() { __atomic_add_fetch(&skeleton_->bss->seen_generation, 1, __ATOMIC_SEQ_CST); }
+
+bool Probe::reads_directly() const { return skeleton_->bss->direct_map != 0; }
 
 bool Probe::sees_same_pids() const { return skeleton_->bss->self_pid == static_cast<__u32>(::getpid()); }
 

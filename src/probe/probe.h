@@ -35,6 +35,8 @@ struct ProbeOptions {
   int hierarchy_id = 0;
   /// false: as on a kernel that has no iterators over tasks.
   bool iterators = true;
+  /// false: as on a machine where paths cannot be read without a call (bpf/user_text.bpf.h).
+  bool direct_text = true;
   Tier tier = Tier::kAuto;
 };
 
@@ -133,6 +135,9 @@ class Probe {
 
   /// From now on what was told before is told again, once it is used.
   void forget_what_was_told();
+
+  /// Whether paths are read without a call (bpf/user_text.bpf.h).
+  [[nodiscard]] bool reads_directly() const;
 
   /// Whether process ids in records are what /proc shows here.
   [[nodiscard]] bool sees_same_pids() const;
