@@ -324,9 +324,6 @@ __noinline int on_call(__u32 which)
   return 0;
 }
 
-/* Paths that are shorter are known by their calls. */
-#define PLAIN_PATH_MAX 128
-
 /* Of a seccomp filter's answer (see finish_call) nobody knows what it means. */
 static __always_inline bool is_plain_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
                                           long ret)
@@ -465,8 +462,7 @@ static __always_inline bool is_known_directly(const struct call *call, const vol
   __u32 len;
 
   begin_key(&key, target->id);
-  len = mix_user_path(&key, task, arg_of(call, rule->path), PLAIN_PATH_MAX, &first, NULL);
-  if (len <= 1)
+  if (!mix_user_path(&key, task, arg_of(call, rule->path), &len, &first, NULL))
     return false;
   news->path_check = check_of(&key);
   return is_known_call(&key, len, first, call, rule, task, target, ret, news);
@@ -505,20 +501,24 @@ static __always_inline bool has_path(__u64 number)
 }
 _Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
 
-/* The path that is_known_directly() has read, once more, to have it. */
-static __always_inline void copy_path(struct scratch *scratch, struct task_struct *task, __u64 path_check)
+/* The path that is_known_directly() has read, once more, to have it. Global, so verified by itself. */
+__noinline int copy_path(__u32 which)
 {
-  const struct call *call = &scratch->call;
+  struct scratch *scratch = scratch_of(which);
   struct seen_key key;
   char first;
   __u32 len;
 
+  if (!scratch)
+    return 0;
   begin_key(&key, scratch->event.target);
-  len = mix_user_path(&key, task, arg_of(call, rule_of(call)->path), PLAIN_PATH_MAX, &first, scratch->data);
-  if (check_of(&key) == path_check)
-    scratch->access.read_len = len;
-  else
-    scratch->access.path_check = path_check;
+  if (!mix_user_path(&key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
+                     scratch->data) ||
+      check_of(&key) != scratch->access.path_check)
+    return 0;
+  scratch->access.path_check = 0;
+  scratch->access.read_len = len;
+  return 0;
 }
 
 /* The long way of a call's end, to where all of it stands in the scratch space. false: nothing does. */
@@ -535,8 +535,9 @@ static __noinline bool begin_call(struct scratch *scratch, struct task_struct *t
   scratch->event.result = ret;
   scratch->access.tag = news->tag;
   scratch->access.read_len = news->read_len;
+  scratch->access.path_check = news->path_check;
   if (news->path_check)
-    copy_path(scratch, task, news->path_check);
+    copy_path(SCRATCH_SYSCALL);
   return true;
 }
 
@@ -564,7 +565,7 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   rule = rule_of(call);
   if (!rule->op || is_no_access(ret))
     return 0;
-  if (ret == -EFAULT && rule->path2 != SNOOP_NO_ARG)
+  if (error_of(ret) == -EFAULT && rule->path2 != SNOOP_NO_ARG)
     return 0; /* of one of the paths: they are read before either is looked up */
   copy_args(call->args, regs, task_abi(task));
   if (is_plain_call(call, rule, ret) && (is_known_directly(call, rule, task, &target, ret, &news) ||

@@ -15,6 +15,9 @@
  * recognise a path, and only what was read twice, with a walk in between, is one. In all
  * other cases the path is read with the helper.
  */
+/* Paths that are shorter are known by their calls. */
+#define PLAIN_PATH_MAX 128
+
 #if defined(__TARGET_ARCH_x86) && defined(SNOOP_TYPED_READS)
 #define SNOOP_DIRECT_TEXT
 
@@ -97,25 +100,25 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
 }
 
 /*
- * Mixes a path at this address of the task into the key as hash_access does. Returns
- * its bytes with the NUL, and the first in `first`; 0: to be read with the helper. It
- * also gets into `copy`, if that is not NULL, and up to 7 bytes more.
+ * Mixes a path at this address of the task into the key as hash_access does. false: it is
+ * empty, or to be read with the helper. Otherwise tells its bytes with the NUL, and the
+ * first. It also gets into `copy`, if that is not NULL, and up to 7 bytes more.
  */
-static __always_inline __u32 mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 max,
-                                           char *first, char *copy)
+static __always_inline bool mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 *len,
+                                          char *first, char *copy)
 {
   __u64 map = direct_map;
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
   __u64 at = map ? direct_address(task, map, address) : 0;
 
   if (!at)
-    return 0;
-  for (__u32 i = 0; i < max; i += 8) {
+    return false;
+  for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
     __u64 word;
     __u64 nul;
 
     if (room < i + 8)
-      return 0;
+      return false;
     word = READ_NUMBER(at + i);
     if (i == 0)
       *first = (char)word;
@@ -123,23 +126,30 @@ static __always_inline __u32 mix_user_path(struct seen_key *key, struct task_str
       *(__u64 *)(copy + i) = word;
     nul = first_nul(word);
     if (nul) {
+      __u32 bytes = i + bytes_below(nul) + 1;
+
       if (nul > 1)
         mix(key, word & (nul - 1));
-      return i + bytes_below(nul) + 1;
+      else if (i == 0)
+        return false;
+      /* So that the verifier takes one length for another, and goes through what follows once. */
+      barrier_var(bytes);
+      *len = bytes & (2 * PLAIN_PATH_MAX - 1);
+      return true;
     }
     mix(key, word);
   }
-  return 0;
+  return false;
 }
 
 #else
 
 static __always_inline void find_direct_map(__u64 address, __u64 word, __u64 span_gib) {}
 
-static __always_inline __u32 mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 max,
-                                           char *first, char *copy)
+static __always_inline bool mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 *len,
+                                          char *first, char *copy)
 {
-  return 0;
+  return false;
 }
 
 #endif

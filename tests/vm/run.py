@@ -204,7 +204,7 @@ def boot(kernel, initrd, layout, tier, log, seconds):
     # cx16: with it 6.12 crashes now and then under emulation. thread=multi: one processor goes on with an int3 that the other
     # has replaced already, for ever, where the kernel patches a trampoline in.
     command = ["timeout", str(seconds), "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=single",
-               "-cpu", "qemu64,-cx16", "-m", "2G", "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
+               "-cpu", "qemu64,-cx16,+la57", "-m", "2G", "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
                "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none", "-kernel", image, "-initrd", initrd,
                # What the kernel does not know goes into init's environment.
                "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off cg={layout} SNOOP_TIER={tier} "
