@@ -39,7 +39,7 @@ static __always_inline void count_use(__u32 entry, __u32 count)
     __sync_fetch_and_add(sum, count);
 }
 
-static __always_inline struct snoop_recents *own_recents(void)
+static __always_inline struct recents *own_recents(void)
 {
   __u32 cpu = bpf_get_smp_processor_id();
 
@@ -47,16 +47,16 @@ static __always_inline struct snoop_recents *own_recents(void)
 }
 
 /* Two places where it can be, in one cache line. */
-static __always_inline struct snoop_recent *recent_of(struct snoop_recents *own, __u64 tag)
+static __always_inline struct snoop_recent *recent_of(struct recents *own, __u64 tag)
 {
-  return &own->slots[(tag >> 40) & (SNOOP_RECENTS - 2)];
+  return &own->known.slots[(tag >> 40) & (SNOOP_RECENTS - 2)];
 }
 
 /* The next time the call is known by its arguments. What was there longest is
  * counted for good. */
 static __always_inline void set_recent(__u64 tag, __u64 entry)
 {
-  struct snoop_recents *own = own_recents();
+  struct recents *own = own_recents();
   struct snoop_recent *recent;
 
   if (!own)

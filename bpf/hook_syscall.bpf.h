@@ -17,6 +17,14 @@ static __always_inline const volatile struct snoop_syscall_rule *rule_of(const s
 }
 _Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "rule_of");
 
+/* Its first word, in a register, and a member out of that. */
+static __always_inline __u64 first_word(const volatile struct snoop_syscall_rule *rule)
+{
+  return *(const volatile __u64 *)rule;
+}
+#define IN_WORD(word, member) ((word) >> 8 * __builtin_offsetof(struct snoop_syscall_rule, member) & 0xff)
+_Static_assert(sizeof(struct snoop_syscall_rule) == 16 && sizeof(cfg_rules) % 16 == 0, "first_word");
+
 /* Whether the call wrote its result over the path that it was given. */
 static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
 {
@@ -324,11 +332,10 @@ __noinline int on_call(__u32 which)
   return 0;
 }
 
-/* Of a seccomp filter's answer (see finish_call) nobody knows what it means. */
-static __always_inline bool is_plain_call(const struct call *call, const volatile struct snoop_syscall_rule *rule,
-                                          long ret)
+/* Whether all that the call means is known from it. Of a seccomp filter's answer (see finish_call) it is not. */
+static __always_inline bool is_plain_call(const struct call *call, __u64 rule, long ret)
 {
-  return rule->is_plain && cfg_first_sight_only && (rule->op == SNOOP_OP_OPEN || ret != call->number);
+  return IN_WORD(rule, is_plain) && cfg_first_sight_only && (IN_WORD(rule, op) == SNOOP_OP_OPEN || ret != call->number);
 }
 
 /* A call that was not known. */
@@ -345,26 +352,25 @@ struct news {
  * which remembers its tag if the access was not new. The key has the path in it, whose
  * length (with its NUL) and first byte are given.
  */
-static __always_inline bool is_known_call(struct seen_key *key, __u32 len, char first, const struct call *call,
-                                          const volatile struct snoop_syscall_rule *rule, struct task_struct *task,
+static __always_inline bool is_known_call(struct recents *own, struct seen_key *key, __u32 len, char first,
+                                          const struct call *call, __u64 rule, struct task_struct *task,
                                           const struct snoop_target *target, long ret, struct news *news)
 {
   struct fs_struct *fs = OF_TASK(task, fs);
   struct snoop_recent *recent;
-  struct snoop_recents *own;
   __s64 error = error_of(ret);
   __u64 opened = 0;
   __u64 where;
   __u64 tag;
 
-  if (rule->result != SNOOP_NO_ARG && !error) {
-    __u64 size = rule->result_words ? rule->result_words * 8 : (__u64)ret;
+  if (IN_WORD(rule, result) != SNOOP_NO_ARG && !error) {
+    __u64 size = IN_WORD(rule, result_words) ? IN_WORD(rule, result_words) * 8 : (__u64)ret;
 
-    if (is_overwritten(arg_of(call, rule->path), len, arg_of(call, rule->result), size))
+    if (is_overwritten(arg_of(call, IN_WORD(rule, path)), len, arg_of(call, IN_WORD(rule, result)), size))
       return false;
   }
   if (first != '/') {
-    __s32 dirfd = rule->dirfd == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, rule->dirfd);
+    __s32 dirfd = dirfd_arg(call, IN_WORD(rule, dirfd));
     struct place base;
     __u64 identity;
 
@@ -383,7 +389,7 @@ static __always_inline bool is_known_call(struct seen_key *key, __u32 len, char 
     mix(key, identity);
   }
   where = key->hash[1];
-  if (rule->op == SNOOP_OP_OPEN && !error) {
+  if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error) {
     struct file *file = file_of_fd(task, ret);
     struct inode *inode;
 
@@ -394,14 +400,11 @@ static __always_inline bool is_known_call(struct seen_key *key, __u32 len, char 
     opened = READ(READ(inode, i_sb), s_dev);
   }
   /* An open has flags in `extra`, of the others some in `follow_arg`: none has both. */
-  mix(key, (arg_of(call, rule->extra) ^ arg_of(call, rule->follow_arg)) << 32 | call->abi << 31 | call->number << 21 |
+  mix(key, (arg_of(call, IN_WORD(rule, extra)) ^ arg_of(call, IN_WORD(rule, follow_arg))) << 32 | call->abi << 31 | call->number << 21 |
                (error & 0xfff) << 8 | len);
   mix(key, READ_NUMBER(&fs->root.dentry) ^ opened * 0x9e3779b97f4a7c15ULL);
   tag = check_of(key) | 1;
 
-  own = own_recents();
-  if (!own)
-    return false;
   recent = recent_of(own, tag);
   if (recent->tag != tag) {
     recent++;
@@ -415,7 +418,7 @@ static __always_inline bool is_known_call(struct seen_key *key, __u32 len, char 
       return false;
     }
   }
-  own->events[target->slot & (SNOOP_MAX_TARGETS - 1)]++;
+  own->known.events[target->slot & (SNOOP_MAX_TARGETS - 1)]++;
   recent->count++;
   return true;
 }
@@ -426,13 +429,14 @@ static __always_inline bool is_known_call(struct seen_key *key, __u32 len, char 
 static __noinline bool is_known_path(struct scratch *scratch, struct task_struct *task, long ret,
                                      const struct snoop_target *target, struct news *news)
 {
+  struct recents *own = own_recents();
   char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
   const struct call *call = &scratch->call;
-  const volatile struct snoop_syscall_rule *rule = rule_of(call);
-  long len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, rule->path));
+  __u64 rule = first_word(rule_of(call));
+  long len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
   struct seen_key key;
 
-  if (len <= 1 || len >= PLAIN_PATH_MAX)
+  if (!own || len <= 1 || len >= PLAIN_PATH_MAX)
     return false;
   begin_key(&key, target->id);
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
@@ -445,7 +449,7 @@ static __noinline bool is_known_path(struct scratch *scratch, struct task_struct
     }
     mix(&key, word);
   }
-  if (is_known_call(&key, len, path[0], call, rule, task, target, ret, news))
+  if (is_known_call(own, &key, len, path[0], call, rule, task, target, ret, news))
     return true;
   __builtin_memcpy(scratch->data, path, sizeof(path));
   news->read_len = len;
@@ -453,7 +457,7 @@ static __noinline bool is_known_path(struct scratch *scratch, struct task_struct
 }
 
 /* And of one that is read without it. */
-static __always_inline bool is_known_directly(const struct call *call, const volatile struct snoop_syscall_rule *rule,
+static __always_inline bool is_known_directly(struct recents *own, const struct call *call, __u64 rule,
                                               struct task_struct *task, const struct snoop_target *target, long ret,
                                               struct news *news)
 {
@@ -462,10 +466,10 @@ static __always_inline bool is_known_directly(const struct call *call, const vol
   __u32 len;
 
   begin_key(&key, target->id);
-  if (!mix_user_path(&key, task, arg_of(call, rule->path), &len, &first, NULL))
+  if (!mix_user_path(own, &key, task, arg_of(call, IN_WORD(rule, path)), &len, &first, NULL))
     return false;
   news->path_check = check_of(&key);
-  return is_known_call(&key, len, first, call, rule, task, target, ret, news);
+  return is_known_call(own, &key, len, first, call, rule, task, target, ret, news);
 }
 
 /* The numbers that calls with a path have, 64 a word: constants of the code, since
@@ -512,7 +516,7 @@ __noinline int copy_path(__u32 which)
   if (!scratch)
     return 0;
   begin_key(&key, scratch->event.target);
-  if (!mix_user_path(&key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
+  if (!mix_user_path(NULL, &key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
                      scratch->data) ||
       check_of(&key) != scratch->access.path_check)
     return 0;
@@ -548,8 +552,11 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   struct snoop_target target = {};
   struct task_struct *task;
   struct scratch *scratch;
+  struct recents *own;
   struct news news = {};
   struct call *call;
+  __s64 error;
+  __u64 word;
 
   if (!has_path(number))
     return 0;
@@ -557,18 +564,22 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   if (!find_target(&target, task))
     return 0;
   scratch = scratch_of(SCRATCH_SYSCALL);
-  if (!scratch)
+  own = own_recents();
+  if (!scratch || !own)
     return 0;
   call = &scratch->call;
   call->number = number;
   call->abi = task_abi(task);
   rule = rule_of(call);
-  if (!rule->op || is_no_access(ret))
+  word = first_word(rule);
+  if (!IN_WORD(word, op))
     return 0;
-  if (error_of(ret) == -EFAULT && rule->path2 != SNOOP_NO_ARG)
-    return 0; /* of one of the paths: they are read before either is looked up */
-  copy_args(call->args, regs, task_abi(task));
-  if (is_plain_call(call, rule, ret) && (is_known_directly(call, rule, task, &target, ret, &news) ||
+  error = error_of(ret);
+  /* EFAULT of one of two paths: they are read before either is looked up. */
+  if (error && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))
+    return 0;
+  copy_args(call->args, regs, call->abi);
+  if (is_plain_call(call, word, ret) && (is_known_directly(own, call, word, task, &target, ret, &news) ||
                                          (!news.path_check && is_known_path(scratch, task, ret, &target, &news))))
     return 0;
   if (begin_call(scratch, task, ret, &target, &news))

@@ -118,12 +118,23 @@ struct css_set {
   struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
 };
 
+typedef struct {
+  __s64 counter;
+} atomic64_t;
+
+typedef struct {
+  __u64 ctx_id;
+  atomic64_t tlb_gen;
+} mm_context_t; /* x86 */
+
 struct mm_struct {
   __u64 *pgd;
+  mm_context_t context;
 };
 
 struct task_struct {
   struct thread_info thread_info;
+  void *stack;
   int pid;
   int tgid;
   struct task_struct *real_parent;

@@ -125,14 +125,36 @@ struct {
 /* Number of the next entry of `seen_paths`; 0 is none. */
 __u64 next_entry = 1;
 
-/* Calls that were no new access, lately. One for each CPU, so that what all of them
- * use stays where it is. */
+/* Who made the last call: nobody else has this stack now (current_task). */
+struct caller {
+  __u64 regs; /* address of its registers, on its stack */
+  __u64 task;
+  __u64 stack;
+};
+
+/* What the page tables of a process said of a page (direct_address). */
+struct translation {
+  __u64 memory;     /* of this process's memory: never used again */
+  __u64 generation; /* as it was then */
+  __u64 page;
+  __u64 direct; /* where the kernel sees the page */
+};
+#define TRANSLATIONS 64
+
+struct recents {
+  struct snoop_recents known;
+  struct caller caller __attribute__((aligned(64)));
+  struct translation translations[TRANSLATIONS] __attribute__((aligned(64)));
+};
+
+/* Calls that were no new access, lately, and what the short way remembers besides. One
+ * for each CPU, so that what all of them use stays where it is. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, struct snoop_recents);
+  __type(value, struct recents);
 } recents SEC(".maps");
 
 struct {

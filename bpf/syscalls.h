@@ -47,19 +47,20 @@ enum snoop_syscall_op {
 
 #define SNOOP_BEHIND 0x40
 
-/* A row of the table, as the kernel side has it. */
+/* A row of the table, as the kernel side has it: two words, of which plain calls need one. */
 struct snoop_syscall_rule {
   __u8 op;   /* enum snoop_syscall_op */
   __u8 path; /* argument numbers, SNOOP_NO_ARG where there is none */
   __u8 dirfd;
   __u8 extra;
-  __u8 path2;
-  __u8 dirfd2;
   __u8 result;       /* argument with the address of what the call writes; with SNOOP_BEHIND, of its address */
   __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
-  __u8 follow;       /* enum snoop_follow */
   __u8 follow_arg;   /* argument with the AT_ flags */
   __u8 is_plain;     /* what the call means is all in its arguments, and its path is one */
+  __u8 path2;
+  __u8 dirfd2;
+  __u8 follow; /* enum snoop_follow */
+  __u8 reserved[5];
 };
 
 /* What a call does with a link that its path ends with. */

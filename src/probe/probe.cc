@@ -519,7 +519,7 @@ void Probe::read_use_counts(size_t count,
 void Probe::read_recents(const std::function<void(std::span<const snoop_recent>)>& on_part) const {
   Mapping mapping;
   for (size_t cpu = 0; cpu < bpf_map__max_entries(skeleton_->maps.recents); cpu++) {
-    if (!map_part(mapping, skeleton_->maps.recents, sizeof(snoop_recents::slots), cpu * sizeof(snoop_recents))) {
+    if (!map_part(mapping, skeleton_->maps.recents, sizeof(snoop_recents::slots), cpu * bpf_map__value_size(skeleton_->maps.recents))) {
       return;
     }
     on_part(mapping.as<snoop_recent>());
@@ -533,7 +533,8 @@ std::vector<uint64_t*> Probe::repeats(uint32_t slot) const {
   std::vector<uint64_t*> counters;
   cpus.resize(bpf_map__max_entries(skeleton_->maps.recents));
   for (size_t cpu = 0; cpu < cpus.size(); cpu++) {
-    const size_t offset = cpu * sizeof(snoop_recents) + offsetof(snoop_recents, events) + part * kPartSize;
+    const size_t offset =
+        cpu * bpf_map__value_size(skeleton_->maps.recents) + offsetof(snoop_recents, events) + part * kPartSize;
     if (cpus[cpu].address() == nullptr &&
         !map_part(cpus[cpu], skeleton_->maps.recents, kPartSize, offset, PROT_READ | PROT_WRITE)) {
       break;
