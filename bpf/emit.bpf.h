@@ -15,13 +15,12 @@ static __always_inline void mix(struct seen_key *key, __u64 word)
   key->hash[1] ^= key->hash[1] >> 29;
 }
 
-/* The first word that is mixed in is of eight bytes: no other target's or generation's with another one. */
-static __always_inline void begin_key(struct seen_key *key, __u32 target)
+static __always_inline void begin_key(struct seen_key *key)
 {
   __u64 generation = *(volatile __u64 *)&seen_generation;
 
-  key->hash[0] = cfg_hash_seed[0] ^ generation << 32 ^ target;
-  key->hash[1] = cfg_hash_seed[1] + ((__u64)target << 32) + generation;
+  key->hash[0] = cfg_hash_seed[0] ^ generation << 32;
+  key->hash[1] = cfg_hash_seed[1] + generation;
 }
 
 /* One number of both lanes. */
@@ -74,9 +73,10 @@ static __always_inline void set_recent(__u64 tag, __u64 entry)
   *(volatile __u64 *)&recent->tag = tag;
 }
 
-/* `hash`: the second of a key that has target, base and path in it, and nothing else yet. */
-static __always_inline struct seen_bucket *seen_bucket_of(__u64 hash)
+/* Of a target, and a key that has path and base in it, and nothing else yet. */
+static __always_inline struct seen_bucket *seen_bucket_of(const struct seen_key *key, __u32 target)
 {
+  __u64 hash = (key->hash[1] + target) * 0xff51afd7ed558ccdULL;
   __u32 zero = 0;
   struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
 
@@ -146,7 +146,7 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   struct seen_bucket *bucket;
   __u32 len = scratch->event.path_len;
 
-  begin_key(key, scratch->event.target);
+  begin_key(key);
   for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
       break;
@@ -158,7 +158,8 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
     scratch->access.tag = 0; /* another path than the call's, which has changed since */
   if (base)
     mix(key, base);
-  bucket = seen_bucket_of(key->hash[1]);
+  bucket = seen_bucket_of(key, scratch->event.target);
+  mix(key, scratch->event.target);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | len);
   mix(key, (__u64)scratch->access.root.dentry);
   mix(key, scratch->event.inode);
@@ -450,8 +451,8 @@ __noinline int emit_access(__u32 which)
 static __always_inline void start_access(struct scratch *scratch, struct task_struct *task,
                                          const struct snoop_target *target, __u64 cgroup_id)
 {
-  scratch->event.pid = task->tgid;
-  scratch->event.tid = task->pid;
+  scratch->event.pid = OF_TASK(task, tgid);
+  scratch->event.tid = OF_TASK(task, pid);
   __builtin_memset(&scratch->access, 0, sizeof(scratch->access));
   scratch->access.task = task;
   scratch->access.slot = target->slot;

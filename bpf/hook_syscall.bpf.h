@@ -360,7 +360,7 @@ static __always_inline bool is_known_call(struct recents *own, struct seen_key *
   struct snoop_recent *recent;
   __s64 error = error_of(ret);
   __u64 opened = 0;
-  __u64 where;
+  struct seen_key before;
   __u64 tag;
 
   if (IN_WORD(rule, result) != SNOOP_NO_ARG && !error) {
@@ -388,7 +388,7 @@ static __always_inline bool is_known_call(struct recents *own, struct seen_key *
       return false;
     mix(key, identity);
   }
-  where = key->hash[1];
+  before = *key;
   if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error) {
     struct file *file = file_of_fd(task, ret);
     struct inode *inode;
@@ -400,16 +400,16 @@ static __always_inline bool is_known_call(struct recents *own, struct seen_key *
     opened = READ(READ(inode, i_sb), s_dev);
   }
   /* An open has flags in `extra`, of the others some in `follow_arg`: none has both. */
-  mix(key, (arg_of(call, IN_WORD(rule, extra)) ^ arg_of(call, IN_WORD(rule, follow_arg))) << 32 | call->abi << 31 | call->number << 21 |
-               (error & 0xfff) << 8 | len);
-  mix(key, READ_NUMBER(&fs->root.dentry) ^ opened * 0x9e3779b97f4a7c15ULL);
+  mix(key, (arg_of(call, IN_WORD(rule, extra)) ^ arg_of(call, IN_WORD(rule, follow_arg))) << 32 | call->abi << 31 |
+               call->number << 21 | (error & 0xfff) << 8 | len);
+  mix(key, READ_NUMBER(&fs->root.dentry) ^ opened * 0x9e3779b97f4a7c15ULL ^ target->id * 0xc2b2ae3d27d4eb4fULL);
   tag = check_of(key) | 1;
 
   recent = recent_of(own, tag);
   if (recent->tag != tag) {
     recent++;
     if (recent->tag != tag) {
-      const volatile struct seen_bucket *bucket = seen_bucket_of(where);
+      const volatile struct seen_bucket *bucket = seen_bucket_of(&before, target->id);
 
       /* The long way will look here: it takes its time to come out of memory. */
       if (bucket)
@@ -423,6 +423,13 @@ static __always_inline bool is_known_call(struct recents *own, struct seen_key *
   return true;
 }
 
+/* What is_known_directly() keeps on the stack leaves little room. */
+#ifdef SNOOP_DIRECT_TEXT
+#define READ_PATH_MAX 80
+#else
+#define READ_PATH_MAX PLAIN_PATH_MAX
+#endif
+
 /* The same of a path that is read with the helper; if it is not known, it stands in the
  * scratch data. A function of its own so that its stack is free again. */
 
@@ -430,18 +437,18 @@ static __noinline bool is_known_path(struct scratch *scratch, struct task_struct
                                      const struct snoop_target *target, struct news *news)
 {
   struct recents *own = own_recents();
-  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
+  char path[READ_PATH_MAX] __attribute__((aligned(8)));
   const struct call *call = &scratch->call;
   __u64 rule = first_word(rule_of(call));
-  long len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
+  long len = bpf_probe_read_user_str(path, READ_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
   struct seen_key key;
 
-  if (!own || len <= 1 || len >= PLAIN_PATH_MAX)
+  if (!own || len <= 1 || len >= READ_PATH_MAX)
     return false;
-  begin_key(&key, target->id);
-  for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
+  begin_key(&key);
+  for (__u32 i = 0; i < READ_PATH_MAX; i += 8) {
     __u64 word = *(const __u64 *)(path + i);
-    __u32 left = len - 1 - i;
+    __u32 left = (len - 1 - i) & 0xff; /* masked: the verifier learns nothing of the length */
 
     if (left <= 8) {
       mix(&key, word & (~0ULL >> ((64 - 8 * left) & 63)));
@@ -465,7 +472,7 @@ static __always_inline bool is_known_directly(struct recents *own, const struct 
   char first;
   __u32 len;
 
-  begin_key(&key, target->id);
+  begin_key(&key);
   if (!mix_user_path(own, &key, task, arg_of(call, IN_WORD(rule, path)), &len, &first, NULL))
     return false;
   news->path_check = check_of(&key);
@@ -515,7 +522,7 @@ __noinline int copy_path(__u32 which)
 
   if (!scratch)
     return 0;
-  begin_key(&key, scratch->event.target);
+  begin_key(&key);
   if (!mix_user_path(NULL, &key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
                      scratch->data) ||
       check_of(&key) != scratch->access.path_check)
@@ -560,16 +567,18 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
 
   if (!has_path(number))
     return 0;
-  task = bpf_get_current_task_btf();
+  own = own_recents();
+  if (!own)
+    return 0;
+  task = caller_of(own, regs);
   if (!find_target(&target, task))
     return 0;
   scratch = scratch_of(SCRATCH_SYSCALL);
-  own = own_recents();
-  if (!scratch || !own)
+  if (!scratch)
     return 0;
   call = &scratch->call;
   call->number = number;
-  call->abi = task_abi(task);
+  call->abi = task_abi(TYPED(task));
   rule = rule_of(call);
   word = first_word(rule);
   if (!IN_WORD(word, op))

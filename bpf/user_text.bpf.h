@@ -80,18 +80,19 @@ static __always_inline __u64 kept_direct_address(struct recents *own, struct tas
   __u64 generation = READ(mm, context.tlb_gen.counter);
   __u64 page = address & ~(PAGE_BYTES - 1ULL);
   struct translation *kept = &own->translations[(address / PAGE_BYTES) & (TRANSLATIONS - 1)];
-  __u64 direct;
 
-  if (kept->page == page && kept->memory == memory && kept->generation == generation)
-    return kept->direct | (address & (PAGE_BYTES - 1));
-  direct = direct_address(task, map, page);
-  if (!direct)
-    return 0;
-  kept->memory = memory;
-  kept->generation = generation;
-  kept->page = page;
-  kept->direct = direct;
-  return direct | (address & (PAGE_BYTES - 1));
+  if (kept->page != page || kept->memory != memory || kept->generation != generation) {
+    __u64 direct = direct_address(task, map, page);
+
+    if (!direct)
+      return 0;
+    kept->memory = memory;
+    kept->generation = generation;
+    kept->page = page;
+    kept->direct = direct;
+  }
+  /* Out of memory in both cases: then they are one to the verifier. */
+  return *(volatile __u64 *)&kept->direct | (address & (PAGE_BYTES - 1));
 }
 
 /* It begins at a whole GiB (arch/x86/mm/kaslr.c), below the tables that lie in it. The

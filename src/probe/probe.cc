@@ -519,7 +519,8 @@ void Probe::read_use_counts(size_t count,
 void Probe::read_recents(const std::function<void(std::span<const snoop_recent>)>& on_part) const {
   Mapping mapping;
   for (size_t cpu = 0; cpu < bpf_map__max_entries(skeleton_->maps.recents); cpu++) {
-    if (!map_part(mapping, skeleton_->maps.recents, sizeof(snoop_recents::slots), cpu * bpf_map__value_size(skeleton_->maps.recents))) {
+    if (!map_part(mapping, skeleton_->maps.recents, sizeof(snoop_recents::slots),
+                  cpu * bpf_map__value_size(skeleton_->maps.recents))) {
       return;
     }
     on_part(mapping.as<snoop_recent>());

@@ -30,9 +30,9 @@ class TextTest : public KernelTest, public ::testing::WithParamInterface<bool> {
   }
 };
 
-#define START_OR_SKIP(capture)                                                       \
-  Capture* const capture = start_reading();                                          \
-  if (capture == nullptr) {                                                          \
+#define START_OR_SKIP(capture)                                                          \
+  Capture* const capture = start_reading();                                             \
+  if (capture == nullptr) {                                                             \
     GTEST_SKIP() << "a process's memory cannot be read without a call on this machine"; \
   }
 
@@ -45,7 +45,9 @@ char* map_pages(size_t count, int fd = -1, void* address = nullptr, off_t offset
 /// Asks for a file that is not there.
 bool ask(const char* path) { return ::access(path, F_OK) != 0 && errno == ENOENT; }
 
-std::string name_of_length(size_t length) { return "n" + std::string(length - 1, static_cast<char>('a' + length % 26)); }
+std::string name_of_length(size_t length) {
+  return "n" + std::string(length - 1, static_cast<char>('a' + length % 26));
+}
 
 TEST_P(TextTest, EveryLengthInEveryPlace) {
   START_OR_SKIP(capture);
