@@ -15,12 +15,10 @@ static __always_inline void mix(struct seen_key *key, __u64 word)
   key->hash[1] ^= key->hash[1] >> 29;
 }
 
-static __always_inline void begin_key(struct seen_key *key)
+static __always_inline void begin_key(struct seen_key *key, const volatile __u64 *seed, __u64 generation)
 {
-  __u64 generation = *(volatile __u64 *)&seen_generation;
-
-  key->hash[0] = cfg_hash_seed[0] ^ generation << 32;
-  key->hash[1] = cfg_hash_seed[1] + generation;
+  key->hash[0] = seed[0] ^ generation << 32;
+  key->hash[1] = seed[1] + generation;
 }
 
 /* One number of both lanes. */
@@ -146,7 +144,7 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   struct seen_bucket *bucket;
   __u32 len = scratch->event.path_len;
 
-  begin_key(key);
+  begin_key(key, cfg_hash_seed, *(volatile __u64 *)&seen_generation);
   for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
       break;

@@ -147,7 +147,7 @@ struct snoop_front {
 
 struct snoop_front_page {
   __u64 generation;
-  __u64 reserved;
+  __u64 seen_generation; /* a copy, where each call of a target looks anyway */
   struct snoop_front fronts[255];
 };
 #define SNOOP_FRONT_PAGES 16

@@ -352,10 +352,11 @@ struct news {
  * which remembers its tag if the access was not new. The key has the path in it, whose
  * length (with its NUL) and first byte are given.
  */
-static __always_inline bool is_known_call(struct recents *own, struct seen_key *key, __u32 len, char first,
-                                          const struct call *call, __u64 rule, struct task_struct *task,
-                                          const struct snoop_target *target, long ret, struct news *news)
+static __always_inline bool is_known_call(struct recents *own, struct seen_key *key, __u32 len, char first, __u64 rule,
+                                          struct task_struct *task, const struct snoop_target *target, long ret,
+                                          struct news *news)
 {
+  const struct call *call = &own->call;
   struct fs_struct *fs = OF_TASK(task, fs);
   struct snoop_recent *recent;
   __s64 error = error_of(ret);
@@ -423,30 +424,22 @@ static __always_inline bool is_known_call(struct recents *own, struct seen_key *
   return true;
 }
 
-/* What is_known_directly() keeps on the stack leaves little room. */
-#ifdef SNOOP_DIRECT_TEXT
-#define READ_PATH_MAX 80
-#else
-#define READ_PATH_MAX PLAIN_PATH_MAX
-#endif
-
 /* The same of a path that is read with the helper; if it is not known, it stands in the
  * scratch data. A function of its own so that its stack is free again. */
-
-static __noinline bool is_known_path(struct scratch *scratch, struct task_struct *task, long ret,
+static __noinline bool is_known_path(struct recents *own, struct task_struct *task, long ret,
                                      const struct snoop_target *target, struct news *news)
 {
-  struct recents *own = own_recents();
-  char path[READ_PATH_MAX] __attribute__((aligned(8)));
-  const struct call *call = &scratch->call;
+  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
+  const struct call *call = &own->call;
+  struct scratch *scratch;
   __u64 rule = first_word(rule_of(call));
-  long len = bpf_probe_read_user_str(path, READ_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
+  long len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
   struct seen_key key;
 
-  if (!own || len <= 1 || len >= READ_PATH_MAX)
+  if (len <= 1 || len >= PLAIN_PATH_MAX)
     return false;
-  begin_key(&key);
-  for (__u32 i = 0; i < READ_PATH_MAX; i += 8) {
+  begin_key(&key, cfg_hash_seed, *(volatile __u64 *)&seen_generation);
+  for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
     __u64 word = *(const __u64 *)(path + i);
     __u32 left = (len - 1 - i) & 0xff; /* masked: the verifier learns nothing of the length */
 
@@ -456,15 +449,18 @@ static __noinline bool is_known_path(struct scratch *scratch, struct task_struct
     }
     mix(&key, word);
   }
-  if (is_known_call(own, &key, len, path[0], call, rule, task, target, ret, news))
+  if (is_known_call(own, &key, len, path[0], rule, task, target, ret, news))
     return true;
+  scratch = scratch_of(SCRATCH_SYSCALL);
+  if (!scratch)
+    return false;
   __builtin_memcpy(scratch->data, path, sizeof(path));
   news->read_len = len;
   return false;
 }
 
 /* And of one that is read without it. */
-static __always_inline bool is_known_directly(struct recents *own, const struct call *call, __u64 rule,
+static __always_inline bool is_known_directly(struct recents *own, __u64 generation, __u64 rule,
                                               struct task_struct *task, const struct snoop_target *target, long ret,
                                               struct news *news)
 {
@@ -472,11 +468,11 @@ static __always_inline bool is_known_directly(struct recents *own, const struct 
   char first;
   __u32 len;
 
-  begin_key(&key);
-  if (!mix_user_path(own, &key, task, arg_of(call, IN_WORD(rule, path)), &len, &first, NULL))
+  begin_key(&key, own->caller.hash_seed, generation);
+  if (!mix_user_path(own, &key, task, arg_of(&own->call, IN_WORD(rule, path)), &len, &first, NULL))
     return false;
   news->path_check = check_of(&key);
-  return is_known_call(own, &key, len, first, call, rule, task, target, ret, news);
+  return is_known_call(own, &key, len, first, rule, task, target, ret, news);
 }
 
 /* The numbers that calls with a path have, 64 a word: constants of the code, since
@@ -522,7 +518,7 @@ __noinline int copy_path(__u32 which)
 
   if (!scratch)
     return 0;
-  begin_key(&key);
+  begin_key(&key, cfg_hash_seed, *(volatile __u64 *)&seen_generation);
   if (!mix_user_path(NULL, &key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
                      scratch->data) ||
       check_of(&key) != scratch->access.path_check)
@@ -533,16 +529,21 @@ __noinline int copy_path(__u32 which)
 }
 
 /* The long way of a call's end, to where all of it stands in the scratch space. false: nothing does. */
-static __noinline bool begin_call(struct scratch *scratch, struct task_struct *task, long ret,
+static __noinline bool begin_call(const struct call *call, struct task_struct *task, long ret,
                                   const struct snoop_target *target, const struct news *news)
 {
-  const volatile struct snoop_syscall_rule *rule = rule_of(&scratch->call);
+  const volatile struct snoop_syscall_rule *rule = rule_of(call);
+  struct scratch *scratch;
 
   if (is_snoop(task))
     return false;
   if ((rule->op == SNOOP_OP_EXEC && ret >= 0) || (rule->op == SNOOP_OP_REBASE && ret < 0))
     return false;
+  scratch = scratch_of(SCRATCH_SYSCALL);
+  if (!scratch)
+    return false;
   start_access(scratch, task, target, cgroup_of(task));
+  scratch->call = *call;
   scratch->event.result = ret;
   scratch->access.tag = news->tag;
   scratch->access.read_len = news->read_len;
@@ -558,10 +559,10 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   const volatile struct snoop_syscall_rule *rule;
   struct snoop_target target = {};
   struct task_struct *task;
-  struct scratch *scratch;
-  struct recents *own;
   struct news news = {};
+  struct recents *own;
   struct call *call;
+  __u64 generation;
   __s64 error;
   __u64 word;
 
@@ -571,12 +572,9 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   if (!own)
     return 0;
   task = caller_of(own, regs);
-  if (!find_target(&target, task))
+  if (!find_target_of(&target, task, &generation))
     return 0;
-  scratch = scratch_of(SCRATCH_SYSCALL);
-  if (!scratch)
-    return 0;
-  call = &scratch->call;
+  call = &own->call;
   call->number = number;
   call->abi = task_abi(TYPED(task));
   rule = rule_of(call);
@@ -588,10 +586,10 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   if (error && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))
     return 0;
   copy_args(call->args, regs, call->abi);
-  if (is_plain_call(call, word, ret) && (is_known_directly(own, call, word, task, &target, ret, &news) ||
-                                         (!news.path_check && is_known_path(scratch, task, ret, &target, &news))))
+  if (is_plain_call(call, word, ret) && (is_known_directly(own, generation, word, task, &target, ret, &news) ||
+                                         (!news.path_check && is_known_path(own, task, ret, &target, &news))))
     return 0;
-  if (begin_call(scratch, task, ret, &target, &news))
+  if (begin_call(call, task, ret, &target, &news))
     on_call(SCRATCH_SYSCALL);
   return 0;
 }

@@ -36,7 +36,8 @@ __u32 knows_requests = 0;
 /* What identify() has found out. */
 __u64 identified = 0;
 __u32 identified_magic = 0;
-/* User space moves it on to be told of everything once more. */
+/* User space moves it on to be told of everything once more, and then its copies in
+ * `front_pages`. */
 __u64 seen_generation = 0;
 /* Where the kernel has all memory mapped; 0: not known. See user_text.bpf.h. */
 __u64 direct_map = 0;
@@ -125,11 +126,21 @@ struct {
 /* Number of the next entry of `seen_paths`; 0 is none. */
 __u64 next_entry = 1;
 
-/* Who made the last call: nobody else has this stack now (current_task). */
+/* A system call at its end. */
+struct call {
+  __u64 args[8]; /* six, and 0 */
+  __u32 number;
+  __u32 abi;
+};
+
+/* Who made the last call: nobody else has this stack now (caller_of). And what each call
+ * needs, so that it is in this line. */
 struct caller {
   __u64 regs; /* address of its registers, on its stack */
   __u64 task;
   __u64 stack;
+  __u64 direct_map;
+  __u64 hash_seed[2];
 };
 
 /* What the page tables of a process said of a page (direct_address). */
@@ -144,6 +155,7 @@ struct translation {
 struct recents {
   struct snoop_recents known;
   struct caller caller __attribute__((aligned(64)));
+  struct call call __attribute__((aligned(64))); /* that is looked up just now */
   struct translation translations[TRANSLATIONS] __attribute__((aligned(64)));
 };
 
@@ -247,13 +259,6 @@ struct walk {
   __u32 limit;
   __u32 state;    /* enum walk_state */
   __u32 mount_at; /* offset of the names of the mount point, or the end */
-};
-
-/* A system call at its end. */
-struct call {
-  __u64 args[8]; /* six, and 0 */
-  __u32 number;
-  __u32 abi;
 };
 
 /* What it comes to. */

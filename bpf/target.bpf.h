@@ -22,6 +22,9 @@ static __always_inline struct task_struct *caller_of(struct recents *own, const 
     caller->regs = (__u64)regs;
     caller->task = (__u64)task;
     caller->stack = READ_NUMBER(&task->stack);
+    caller->direct_map = direct_map;
+    caller->hash_seed[0] = cfg_hash_seed[0];
+    caller->hash_seed[1] = cfg_hash_seed[1];
   }
   /* Out of memory in both cases: then they are one to the verifier. */
   return (struct task_struct *)*(volatile __u64 *)&caller->task;
@@ -97,8 +100,8 @@ static __always_inline void forget_front(__u64 address)
   front->target = 0;
 }
 
-/* The task's target, if it is traced. Its flags are not set. */
-static __always_inline bool find_target(struct snoop_target *target, struct task_struct *task)
+/* The task's target, if it is traced. Its flags are not set. Also tells seen_generation. */
+static __always_inline bool find_target_of(struct snoop_target *target, struct task_struct *task, __u64 *generation)
 {
   __u64 address = cgroup_address(task);
   __u64 hash = front_hash(address);
@@ -109,10 +112,18 @@ static __always_inline bool find_target(struct snoop_target *target, struct task
   if ((front->check ^ packed) != address ||
       packed >> SNOOP_FRONT_GENERATION_SHIFT != (*(volatile __u64 *)&page->generation & SNOOP_FRONT_GENERATION_MASK))
     packed = look_up_target(task);
+  *generation = *(volatile __u64 *)&page->seen_generation;
   target->id = packed;
   target->slot =
       (packed >> SNOOP_FRONT_SLOT_SHIFT) & ((1 << (SNOOP_FRONT_GENERATION_SHIFT - SNOOP_FRONT_SLOT_SHIFT)) - 1);
   return target->id != 0;
+}
+
+static __always_inline bool find_target(struct snoop_target *target, struct task_struct *task)
+{
+  __u64 generation;
+
+  return find_target_of(target, task, &generation);
 }
 
 static __always_inline bool is_snoop(struct task_struct *task)

@@ -136,7 +136,7 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
 static __always_inline bool mix_user_path(struct recents *own, struct seen_key *key, struct task_struct *task,
                                           __u64 address, __u32 *len, char *first, char *copy)
 {
-  __u64 map = direct_map;
+  __u64 map = own ? own->caller.direct_map : direct_map;
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
   __u64 at;
 

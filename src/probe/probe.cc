@@ -633,7 +633,13 @@ bool Probe::can_be_used() const {
   return link && UniqueFd(bpf_iter_create(bpf_link__fd(link.get())));
 }
 
-void Probe::forget_what_was_told() { __atomic_add_fetch(&skeleton_->bss->seen_generation, 1, __ATOMIC_SEQ_CST); }
+void Probe::forget_what_was_told() {
+  // In this order: what is looked up by a copy is remembered only if the long way agrees with it.
+  const uint64_t generation = __atomic_add_fetch(&skeleton_->bss->seen_generation, 1, __ATOMIC_SEQ_CST);
+  for (auto& page : skeleton_->bss->front_pages) {
+    __atomic_store_n(&page.seen_generation, generation, __ATOMIC_SEQ_CST);
+  }
+}
 
 bool Probe::reads_directly() const { return skeleton_->bss->direct_map != 0; }
 
