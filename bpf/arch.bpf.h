@@ -13,9 +13,10 @@ enum { ABI_NATIVE = 0, ABI_COMPAT = 1, ABI_COUNT = 2 }; /* what task_abi returns
 /* arch/x86/include/asm/thread_info.h: set from a 32-bit entry to its exit. */
 #define TS_COMPAT 0x0002
 
+/* The kernel takes the lower half of the register, whatever stands in the upper one. */
 static __always_inline __u64 syscall_number(const struct pt_regs *regs)
 {
-  return regs->orig_ax;
+  return (__u32)regs->orig_ax;
 }
 
 static __always_inline long syscall_result(const struct pt_regs *regs)

@@ -405,6 +405,8 @@ __noinline int emit_access(__u32 which)
     base = access->base_names ? access->base_identity : place_identity(&access->base);
     access->uncached |= !base;
   }
+  if (access->tag_base != base)
+    access->tag = 0; /* it begins elsewhere by now */
   if (!access->uncached) {
     bucket = hash_access(scratch, which, base);
     if (!bucket)
@@ -440,6 +442,10 @@ __noinline int emit_access(__u32 which)
     __sync_fetch_and_add(&global_stats.ring_full, 1);
     return 0;
   }
+  /* Names that may be others than those of the key are not remembered under it. */
+  if (bucket && scratch->event.flags & SNOOP_FLAG_RELATIVE && !access->base_names &&
+      place_identity(&access->base) != base)
+    return 0;
   if (bucket)
     set_seen(bucket, &scratch->key, kinds | scratch->event.seen, scratch->event.entry);
   return 0;

@@ -341,6 +341,7 @@ static __always_inline bool is_plain_call(const struct call *call, __u64 rule, l
 /* A call that was not known. */
 struct news {
   __u64 tag;        /* to know it by; 0: none */
+  __u64 tag_base;   /* see struct access */
   __u64 path_check; /* see struct access */
   __u32 read_len;   /* of the path that stands in the scratch data already, with its NUL; 0: none does */
 };
@@ -387,6 +388,7 @@ static __always_inline bool is_known_call(struct recents *own, struct seen_key *
     identity = place_identity(&base);
     if (!identity)
       return false;
+    news->tag_base = identity;
     mix(key, identity);
   }
   before = *key;
@@ -468,8 +470,8 @@ static __always_inline bool is_known_directly(struct recents *own, __u64 generat
   char first;
   __u32 len;
 
-  begin_key(&key, own->caller.hash_seed, generation);
-  if (!mix_user_path(own, &key, task, arg_of(&own->call, IN_WORD(rule, path)), &len, &first, NULL))
+  begin_key(&key, cfg_hash_seed, generation);
+  if (!mix_user_path(&key, task, arg_of(&own->call, IN_WORD(rule, path)), &len, &first, NULL))
     return false;
   news->path_check = check_of(&key);
   return is_known_call(own, &key, len, first, rule, task, target, ret, news);
@@ -519,7 +521,7 @@ __noinline int copy_path(__u32 which)
   if (!scratch)
     return 0;
   begin_key(&key, cfg_hash_seed, *(volatile __u64 *)&seen_generation);
-  if (!mix_user_path(NULL, &key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
+  if (!mix_user_path(&key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
                      scratch->data) ||
       check_of(&key) != scratch->access.path_check)
     return 0;
@@ -546,6 +548,7 @@ static __noinline bool begin_call(const struct call *call, struct task_struct *t
   scratch->call = *call;
   scratch->event.result = ret;
   scratch->access.tag = news->tag;
+  scratch->access.tag_base = news->tag_base;
   scratch->access.read_len = news->read_len;
   scratch->access.path_check = news->path_check;
   if (news->path_check)
@@ -571,12 +574,12 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   own = own_recents();
   if (!own)
     return 0;
-  task = caller_of(own, regs);
+  task = bpf_get_current_task_btf();
   if (!find_target_of(&target, task, &generation))
     return 0;
   call = &own->call;
   call->number = number;
-  call->abi = task_abi(TYPED(task));
+  call->abi = task_abi(task);
   rule = rule_of(call);
   word = first_word(rule);
   if (!IN_WORD(word, op))

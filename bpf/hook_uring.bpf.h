@@ -199,6 +199,8 @@ __noinline int note_path(__u32 number)
       scratch->walk.offset = path_len;
       state = walk_up(SCRATCH_URING);
       end = scratch->walk.offset;
+      if (place_identity(&access->base) != request->base_identity)
+        request->base_identity = 0; /* renamed meanwhile: the names may be another's */
       if (state == WALK_CUT || state == WALK_DETACHED) {
         stats->events++;
         if (state == WALK_CUT)

@@ -30,7 +30,16 @@ struct inode {
   __u32 i_generation;
 };
 
+typedef struct {
+  unsigned int sequence;
+} seqcount_t;
+
+typedef struct {
+  seqcount_t seqcount;
+} seqcount_spinlock_t;
+
 struct dentry {
+  seqcount_spinlock_t d_seq; /* odd while its name or parent is changed */
   struct dentry *d_parent;
   struct qstr d_name;
   struct inode *d_inode;
@@ -118,23 +127,12 @@ struct css_set {
   struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
 };
 
-typedef struct {
-  __s64 counter;
-} atomic64_t;
-
-typedef struct {
-  __u64 ctx_id;
-  atomic64_t tlb_gen;
-} mm_context_t; /* x86 */
-
 struct mm_struct {
   __u64 *pgd;
-  mm_context_t context;
 };
 
 struct task_struct {
   struct thread_info thread_info;
-  void *stack;
   int pid;
   int tgid;
   struct task_struct *real_parent;

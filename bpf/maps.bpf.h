@@ -133,34 +133,13 @@ struct call {
   __u32 abi;
 };
 
-/* Who made the last call: nobody else has this stack now (caller_of). And what each call
- * needs, so that it is in this line. */
-struct caller {
-  __u64 regs; /* address of its registers, on its stack */
-  __u64 task;
-  __u64 stack;
-  __u64 direct_map;
-  __u64 hash_seed[2];
-};
-
-/* What the page tables of a process said of a page (direct_address). */
-struct translation {
-  __u64 memory;     /* of this process's memory: never used again */
-  __u64 generation; /* as it was then */
-  __u64 page;
-  __u64 direct; /* where the kernel sees the page */
-};
-#define TRANSLATIONS 64
-
 struct recents {
   struct snoop_recents known;
-  struct caller caller __attribute__((aligned(64)));
   struct call call __attribute__((aligned(64))); /* that is looked up just now */
-  struct translation translations[TRANSLATIONS] __attribute__((aligned(64)));
 };
 
-/* Calls that were no new access, lately, and what the short way remembers besides. One
- * for each CPU, so that what all of them use stays where it is. */
+/* Calls that were no new access, lately. One for each CPU, so that what all of them
+ * use stays where it is. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
@@ -228,6 +207,7 @@ struct access {
   __u32 base_len;      /* of those, in bytes */
   __u64 device;
   __u64 tag;            /* of the call, for `recents`; 0: none */
+  __u64 tag_base;       /* identity of the base that the tag was made with; 0: none */
   __u64 path_check;     /* of the path that the tag was made with; 0: it stands in the scratch data already */
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */

@@ -195,6 +195,8 @@ static __always_inline bool walk_once(struct scratch *scratch)
   struct dentry *dentry = walk->at.dentry;
   struct mount *mnt = walk->at.mnt;
   __u32 offset = walk->offset;
+  struct dentry *parent;
+  __u32 sequence;
   long copied;
 
   if (!dentry || !mnt) {
@@ -218,8 +220,9 @@ static __always_inline bool walk_once(struct scratch *scratch)
       walk->mount_at = offset;
     return false;
   }
-  walk->at.dentry = READ(dentry, d_parent);
-  if (walk->at.dentry == dentry) {
+  sequence = READ(dentry, d_seq.seqcount.sequence);
+  parent = READ(dentry, d_parent);
+  if (parent == dentry) {
     walk->state = WALK_DETACHED;
     return true;
   }
@@ -228,10 +231,13 @@ static __always_inline bool walk_once(struct scratch *scratch)
     return true;
   }
   copied = copy_name(scratch, offset, READ(dentry, d_name.name));
+  if (sequence & 1 || READ(dentry, d_seq.seqcount.sequence) != sequence)
+    return false; /* it was renamed meanwhile: once more */
   if (copied <= 1) {
     walk->state = WALK_CUT;
     return true;
   }
+  walk->at.dentry = parent;
   walk->offset = offset + copied;
   return false;
 }

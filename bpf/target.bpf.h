@@ -5,34 +5,6 @@
 
 #include "emit.bpf.h"
 
-/*
- * The current task, whose registers at the end of a call these are. They are the first on
- * its stack; a task that ends loses its stack (kernel/fork.c: free_thread_stack) before
- * that is another's. So whoever made the last call with registers here and still has that
- * stack is the one, and need not be asked for with a call.
- */
-static __always_inline struct task_struct *caller_of(struct recents *own, const struct pt_regs *regs)
-{
-#ifdef SNOOP_TYPED_READS
-  struct caller *caller = &own->caller;
-  struct task_struct *task = (struct task_struct *)caller->task;
-
-  if (caller->regs != (__u64)regs || READ_NUMBER(&task->stack) != caller->stack) {
-    task = bpf_get_current_task_btf();
-    caller->regs = (__u64)regs;
-    caller->task = (__u64)task;
-    caller->stack = READ_NUMBER(&task->stack);
-    caller->direct_map = direct_map;
-    caller->hash_seed[0] = cfg_hash_seed[0];
-    caller->hash_seed[1] = cfg_hash_seed[1];
-  }
-  /* Out of memory in both cases: then they are one to the verifier. */
-  return (struct task_struct *)*(volatile __u64 *)&caller->task;
-#else
-  return bpf_get_current_task_btf();
-#endif
-}
-
 /* Address of a task's cgroup in the hierarchy of the targets. */
 static __always_inline __u64 cgroup_address(struct task_struct *task)
 {

@@ -67,34 +67,6 @@ static __always_inline __u64 direct_address(struct task_struct *task, __u64 map,
   return map + (entry & PAGE_FRAME) + (address & (PAGE_BYTES - 1));
 }
 
-/*
- * The same with a short way: what the tables said of this page before. The kernel moves
- * tlb_gen on with each change that processors must not keep (arch/x86/mm/tlb.c), and
- * gives a ctx_id once only (asm/mmu.h): as true as what the processor keeps itself.
- */
-static __always_inline __u64 kept_direct_address(struct recents *own, struct task_struct *task, __u64 map,
-                                                 __u64 address)
-{
-  struct mm_struct *mm = OF_TASK(task, mm);
-  __u64 memory = READ(mm, context.ctx_id);
-  __u64 generation = READ(mm, context.tlb_gen.counter);
-  __u64 page = address & ~(PAGE_BYTES - 1ULL);
-  struct translation *kept = &own->translations[(address / PAGE_BYTES) & (TRANSLATIONS - 1)];
-
-  if (kept->page != page || kept->memory != memory || kept->generation != generation) {
-    __u64 direct = direct_address(task, map, page);
-
-    if (!direct)
-      return 0;
-    kept->memory = memory;
-    kept->generation = generation;
-    kept->page = page;
-    kept->direct = direct;
-  }
-  /* Out of memory in both cases: then they are one to the verifier. */
-  return *(volatile __u64 *)&kept->direct | (address & (PAGE_BYTES - 1));
-}
-
 /* It begins at a whole GiB (arch/x86/mm/kaslr.c), below the tables that lie in it. The
  * search goes upwards from where nothing is mapped, and ends where it begins. */
 #define DIRECT_MAP_STEP (1ULL << 30)
@@ -130,19 +102,15 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
 /*
  * Mixes a path at this address of the task into the key as hash_access does. false: it is
  * empty, or to be read with the helper. Otherwise tells its bytes with the NUL, and the
- * first. It also gets into `copy`, if that is not NULL, and up to 7 bytes more. `own` NULL:
- * the tables are walked in any case.
+ * first. It also gets into `copy`, if that is not NULL, and up to 7 bytes more.
  */
-static __always_inline bool mix_user_path(struct recents *own, struct seen_key *key, struct task_struct *task,
-                                          __u64 address, __u32 *len, char *first, char *copy)
+static __always_inline bool mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 *len,
+                                          char *first, char *copy)
 {
-  __u64 map = own ? own->caller.direct_map : direct_map;
+  __u64 map = direct_map;
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
-  __u64 at;
+  __u64 at = map ? direct_address(task, map, address) : 0;
 
-  if (!map)
-    return false;
-  at = own ? kept_direct_address(own, task, map, address) : direct_address(task, map, address);
   if (!at)
     return false;
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
@@ -178,8 +146,8 @@ static __always_inline bool mix_user_path(struct recents *own, struct seen_key *
 
 static __always_inline void find_direct_map(__u64 address, __u64 word, __u64 span_gib) {}
 
-static __always_inline bool mix_user_path(struct recents *own, struct seen_key *key, struct task_struct *task,
-                                          __u64 address, __u32 *len, char *first, char *copy)
+static __always_inline bool mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 *len,
+                                          char *first, char *copy)
 {
   return false;
 }

@@ -327,6 +327,62 @@ TEST_F(PathTest, AnyBytes) {
   }
 }
 
+TEST_F(PathTest, DirectoryThatIsRenamedMeanwhile) {
+  constexpr int kNames = 4000;
+  ::mkdir("AAAA", 0755);
+  Capture& capture = start();
+  // Not of the target: renames there and back, all the time.
+  const pid_t other = ::fork();
+  if (other == 0) {
+    while (true) {
+      ::rename("AAAA", "BBBB");
+      ::rename("BBBB", "AAAA");
+    }
+  }
+  const auto ask_all = [](int fd) {
+    char name[16];
+    struct stat info;
+    for (int i = 0; i < kNames; i++) {
+      std::snprintf(name, sizeof(name), "g%d", i);
+      ::fstatat(fd, name, &info, 0);
+    }
+  };
+  std::vector<Access> accesses = capture.run([&] {
+    int fd = -1;
+    while ((fd = ::open("AAAA", O_RDONLY | O_DIRECTORY)) < 0 && (fd = ::open("BBBB", O_RDONLY | O_DIRECTORY)) < 0) {
+    }
+    ask_all(fd);
+    return 0;
+  });
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+  std::set<std::string> names;
+  const auto add = [&names](const std::vector<Access>& more) {
+    for (const Access& access : more) {
+      names.insert(access.path);
+    }
+  };
+  add(accesses);
+  for (const char* name : {"AAAA", "BBBB"}) {
+    ::rename("AAAA", name);
+    ::rename("BBBB", name);
+    add(capture.run([&] {
+      ask_all(::open(name, O_RDONLY | O_DIRECTORY));
+      return 0;
+    }));
+  }
+  for (const char* directory : {"AAAA/g", "BBBB/g"}) {
+    for (int i = 0; i < kNames; i++) {
+      EXPECT_TRUE(names.contains(path(directory + std::to_string(i)))) << directory << i;
+    }
+  }
+  for (const std::string& name : names) {
+    EXPECT_TRUE(name.find("AAAA") != std::string::npos || name.find("BBBB") != std::string::npos ||
+                name.find("/g") == std::string::npos)
+        << name;
+  }
+}
+
 TEST_F(PathTest, StringInAFreshPageOfAFile) {
   // The page of the string was never touched by the program itself.
   std::string content(8192, '\0');

@@ -342,6 +342,20 @@ long call32(long number, const char* path, long argument) {
   return result;
 }
 
+TEST_F(OpenTest, UpperHalfOfTheRegisterIsNotLookedAt) {
+  write_file("name");
+  Capture& capture = start();
+  const auto accesses = capture.run([&] {
+    const std::string name = path("name");
+    long result = 0x7700000000L | SYS_open;
+    register long flags asm("rsi") = O_RDONLY;
+    asm volatile("syscall" : "+a"(result) : "D"(name.c_str()), "r"(flags) : "rcx", "r11", "memory");
+    return result >= 0 ? 0 : 1;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), ::testing::Contains(path("name")));
+}
+
 TEST_F(OpenTest, ThirtyTwoBitCallsHaveTheirOwnNumbers) {
   if (!has_32bit_calls()) {
     GTEST_SKIP() << "this kernel has no 32-bit system calls";
