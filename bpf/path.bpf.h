@@ -195,6 +195,7 @@ static __always_inline bool walk_once(struct scratch *scratch)
   struct dentry *dentry = walk->at.dentry;
   struct mount *mnt = walk->at.mnt;
   __u32 offset = walk->offset;
+  const unsigned char *name;
   struct dentry *parent;
   __u32 sequence;
   long copied;
@@ -226,11 +227,13 @@ static __always_inline bool walk_once(struct scratch *scratch)
     walk->state = WALK_DETACHED;
     return true;
   }
+  name = READ(dentry, d_name.name);
+  barrier_var(offset); /* asked right here: 6.1 forgets bounds at a call */
   if (offset > walk->limit || offset > DATA_MAX) {
     walk->state = WALK_CUT;
     return true;
   }
-  copied = copy_name(scratch, offset, READ(dentry, d_name.name));
+  copied = copy_name(scratch, offset, name);
   if (sequence & 1 || READ(dentry, d_seq.seqcount.sequence) != sequence)
     return false; /* it was renamed meanwhile: once more */
   if (copied <= 1) {
