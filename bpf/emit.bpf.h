@@ -49,26 +49,36 @@ static __always_inline struct snoop_recent *recent_of(struct recents *own, __u64
   return &own->known.slots[(tag >> 40) & (SNOOP_RECENTS - 2)];
 }
 
-/* The next time the call is known by its arguments. What was there longest is
- * counted for good. */
+/* The next time the call is known by its arguments. What was there longest is counted for
+ * good, once it is there no more: user space may look in between, and may miss it for now,
+ * but must not count it twice. */
 static __always_inline void set_recent(__u64 tag, __u64 entry)
 {
   struct recents *own = own_recents();
-  struct snoop_recent *recent;
+  volatile struct snoop_recent *recent;
+  struct snoop_recent newer;
+  __u32 older;
+  __u32 count;
 
   if (!own)
     return;
   recent = recent_of(own, tag);
-  if (recent[1].count)
-    count_use(recent[1].entry, recent[1].count);
-  *(volatile __u64 *)&recent[1].tag = 0;
-  recent[1].entry = recent->entry;
-  recent[1].count = recent->count;
-  *(volatile __u64 *)&recent[1].tag = recent->tag;
-  *(volatile __u64 *)&recent->tag = 0;
-  recent->entry = entry;
-  recent->count = 0;
-  *(volatile __u64 *)&recent->tag = tag;
+  newer.tag = recent[0].tag;
+  newer.entry = recent[0].entry;
+  newer.count = recent[0].count;
+  older = recent[1].entry;
+  count = recent[1].count;
+  recent[1].tag = 0;
+  recent[1].count = 0;
+  recent[0].tag = 0;
+  recent[0].count = 0;
+  recent[1].entry = newer.entry;
+  recent[1].count = newer.count;
+  recent[1].tag = newer.tag;
+  recent[0].entry = entry;
+  recent[0].tag = tag;
+  if (count)
+    count_use(older, count);
 }
 
 /* Of a target, and a key that has path and base in it, and nothing else yet. */

@@ -365,10 +365,10 @@ bool Session::note_ring_losses() {
 /// How often each file was used, as the kernel side has counted.
 void Session::collect_uses() {
   const WallTime now = wall_now();
+  probe_.read_use_counts(use_counts_.counters(),
+                         [this](size_t first, std::span<const uint64_t> part) { use_counts_.add_sums(first, part); });
   probe_.read_recents([this](std::span<const snoop_recent> part) { use_counts_.add_recents(part); });
-  probe_.read_use_counts(use_counts_.counters(), [&](size_t first, std::span<const uint64_t> part) {
-    use_counts_.add_sums(first, part, recorder_, now);
-  });
+  use_counts_.finish(recorder_, now);
 }
 
 /// Ends targets whose record of it was lost, and lets go of the roots of such cgroups.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/use_counts.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace snoop {
@@ -29,27 +31,35 @@ void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index, Rec
   known = {low, target, file_index, 0, known.collected};
 }
 
+void UseCounts::add_sums(size_t first, std::span<const uint64_t> sums) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max() / 2;
+  for (size_t i = 0; i < sums.size() && first + i < known_.size(); i++) {
+    Known& known = known_[first + i];
+    known.more = static_cast<int32_t>(std::clamp(static_cast<int64_t>(sums[i] - known.collected), -kMost, kMost));
+  }
+}
+
 void UseCounts::add_recents(std::span<const snoop_recent> recents) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   for (const snoop_recent& recent : recents) {
     const size_t place = recent.entry % SNOOP_USE_COUNTS;
     if (place < known_.size() && known_[place].number == recent.entry) {
-      known_[place].recent += recent.count;
+      Known& known = known_[place];
+      known.more = static_cast<int32_t>(std::min(int64_t{known.more} + recent.count, kMost));
     }
   }
 }
 
-void UseCounts::add_sums(size_t first, std::span<const uint64_t> sums, Recorder& recorder, WallTime now) {
-  for (size_t i = 0; i < sums.size() && first + i < known_.size(); i++) {
-    Known& known = known_[first + i];
-    const uint64_t sum = sums[i] + std::exchange(known.recent, 0);
+void UseCounts::finish(Recorder& recorder, WallTime now) {
+  for (Known& known : known_) {
+    const int32_t more = std::exchange(known.more, 0);
     // A little less where one was just moved from the recent ones.
-    if (known.number == 0 || sum <= known.collected) {
+    if (known.number == 0 || more <= 0) {
       continue;
     }
-    const uint64_t more = sum - known.collected;
-    known.collected = sum;
+    known.collected += static_cast<uint64_t>(more);
     if (Container* container = recorder.find(known.target)) {
-      container->files.add_uses(known.file_index, more, now);
+      container->files.add_uses(known.file_index, static_cast<uint64_t>(more), now);
     }
   }
 }

@@ -21,10 +21,13 @@ class UseCounts {
   void learn(uint64_t number, uint32_t target, uint32_t file_index, Recorder& recorder);
   /// How many counters, from the first on, are of known entries.
   [[nodiscard]] size_t counters() const { return known_.size(); }
-  /// Before add_sums(): repeats that are not in the sums yet. Of all CPUs, in any parts.
+  /// First: the counters from `first` on, each once.
+  void add_sums(size_t first, std::span<const uint64_t> sums);
+  /// Then, read after those: repeats that are not in the sums yet. Of all CPUs, in any parts. What
+  /// is moved from here to there meanwhile is missed for now, and not counted twice.
   void add_recents(std::span<const snoop_recent> recents);
-  /// The counters from `first` on, each once.
-  void add_sums(size_t first, std::span<const uint64_t> sums, Recorder& recorder, WallTime now);
+  /// And what is more than before goes to the files.
+  void finish(Recorder& recorder, WallTime now);
 
  private:
   struct Known {
@@ -32,7 +35,8 @@ class UseCounts {
     uint32_t number = 0;
     uint32_t target = 0;
     uint32_t file_index = 0;
-    uint32_t recent = 0;
+    /// Than was collected before; what does not fit is collected the next time.
+    int32_t more = 0;
     uint64_t collected = 0;
   };
 

@@ -23,12 +23,13 @@ class UseCountsTest : public testing::Test {
   }
   void learn(uint64_t number, uint32_t file) { counts.learn(number, kTarget.id, file, recorder); }
   void collect(const std::vector<snoop_recent>& recents = {}) {
-    counts.add_recents(recents);
     // In parts, as they are read.
     const std::span<const uint64_t> all(sums);
     for (size_t first = 0; first < counts.counters(); first += kPart) {
-      counts.add_sums(first, all.subspan(first, kPart), recorder, 5'000'000'000);
+      counts.add_sums(first, all.subspan(first, kPart));
     }
+    counts.add_recents(recents);
+    counts.finish(recorder, 5'000'000'000);
   }
   [[nodiscard]] const AccessStore::Entry& entry(uint32_t index) {
     return recorder.containers().front().files.entries()[index];
