@@ -5,6 +5,9 @@
 
 #include "emit.bpf.h"
 
+/* Paths that are shorter are known by their calls. */
+#define PLAIN_PATH_MAX 128
+
 /*
  * bpf_probe_read_user_str takes longer than all else that a repeated access costs: it is
  * six functions deep, and where returns are guarded (retbleed, SRSO) each of them costs
@@ -15,9 +18,6 @@
  * recognise a path, and only what was read twice, with a walk in between, is one. In all
  * other cases the path is read with the helper.
  */
-/* Paths that are shorter are known by their calls. */
-#define PLAIN_PATH_MAX 128
-
 #if defined(__TARGET_ARCH_x86) && defined(SNOOP_TYPED_READS)
 #define SNOOP_DIRECT_TEXT
 

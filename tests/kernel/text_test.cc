@@ -42,6 +42,17 @@ char* map_pages(size_t count, int fd = -1, void* address = nullptr, off_t offset
   return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
 }
 
+/// Two pages, with a path at the start of each.
+int file_with_two_names() {
+  const int fd = ::memfd_create("pages", 0);
+  if (::ftruncate(fd, 2 * kPage) == 0) {
+    char* both = map_pages(2, fd);
+    std::strcpy(both, "/nowhere/first");
+    std::strcpy(both + kPage, "/nowhere/other");
+  }
+  return fd;
+}
+
 /// Asks for a file that is not there.
 bool ask(const char* path) { return ::access(path, F_OK) != 0 && errno == ENOENT; }
 
@@ -124,13 +135,7 @@ TEST_P(TextTest, AnotherPageAtTheSameAddress) {
   START_OR_SKIP(capture);
   constexpr int kRounds = 300;
   const auto accesses = capture->run([] {
-    const int fd = ::memfd_create("pages", 0);
-    if (::ftruncate(fd, 2 * kPage) != 0) {
-      return 1;
-    }
-    char* both = map_pages(2, fd);
-    std::strcpy(both, "/nowhere/first");
-    std::strcpy(both + kPage, "/nowhere/other");
+    const int fd = file_with_two_names();
     char* address = map_pages(1);
     for (int i = 0; i < kRounds; i++) {
       if (map_pages(1, fd, address, i % 2 == 0 ? 0 : kPage) == nullptr || !ask(address)) {
@@ -171,13 +176,7 @@ TEST_P(TextTest, ParentAndChildWithACopyEach) {
 TEST_P(TextTest, PagesThatComeAndGoMeanwhile) {
   START_OR_SKIP(capture);
   const auto accesses = capture->run([] {
-    const int fd = ::memfd_create("pages", 0);
-    if (::ftruncate(fd, 2 * kPage) != 0) {
-      return 1;
-    }
-    char* both = map_pages(2, fd);
-    std::strcpy(both, "/nowhere/first");
-    std::strcpy(both + kPage, "/nowhere/other");
+    const int fd = file_with_two_names();
     char* address = map_pages(1);
     std::atomic<bool> done = false;
     std::thread other([&] {
