@@ -254,6 +254,19 @@ Result run(const Options& options) {
            }
          });
        }},
+      // As glibc 2.33 to 2.38 ask for an open file.
+      {"fstat",
+       [&] {
+         const int fd = ::open(options.directory.c_str(), O_RDONLY | O_CLOEXEC);
+         return repeat(options, kHotFiles, [&] {
+           struct stat info;
+           for (int i = 0; i < kHotFiles; ++i) {
+             if (::syscall(SYS_newfstatat, fd, "", &info, AT_EMPTY_PATH) != 0) {
+               fail(options.directory);
+             }
+           }
+         });
+       }},
       {"missing",
        [&] {
          return repeat(options, kHotFiles, [&] {
@@ -301,7 +314,7 @@ int main(int argc, char** argv) {
   if (argc < 3) {
     std::fprintf(stderr,
                  "usage: load MODE DIRECTORY [--seconds S] [--count N] [--rate N]\n"
-                 "MODE: open stat missing getppid exec rate burst mix make\n");
+                 "MODE: open stat fstat missing getppid exec rate burst mix make\n");
     return 2;
   }
   options.mode = argv[1];

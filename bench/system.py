@@ -16,7 +16,7 @@ import time
 import lab
 
 # Name, mode of the workload, in the traced cgroup or outside of it.
-HOT = [("open", "open", True), ("stat", "stat", True), ("missing", "missing", True), ("getppid", "getppid", True),
+HOT = [("open", "open", True), ("stat", "stat", True), ("fstat", "fstat", True), ("missing", "missing", True), ("getppid", "getppid", True),
        ("exec", "exec", True), ("rate", "rate", True), ("open outside", "open", False),
        ("getppid outside", "getppid", False)]
 
@@ -150,6 +150,7 @@ class Bench:
                 {state: spread.json() for state, spread in times[name].items()})
         for what, name, limit in [("repeated open, added / empty program", "open", 2.0),
                                   ("repeated stat, added / empty program", "stat", 2.0),
+                                  ("stat of an open file, added / empty program", "fstat", None),
                                   ("open of a missing file, added / empty program", "missing", None),
                                   ("getppid in a traced process, added / empty program", "getppid", 1.2),
                                   ("getppid in an untraced process, added / empty program", "getppid outside", 1.2),

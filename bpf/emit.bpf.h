@@ -5,20 +5,41 @@
 
 #include "path.bpf.h"
 
-/* Of two lanes: an odd multiplier each, and a shift that brings the high bits
- * down again, as in MurmurHash. */
-static __always_inline void mix(struct seen_key *key, __u64 word)
+/* Half a step of the hash of the short way: an odd multiplier that nobody knows, and a shift that brings the
+ * high bits down again. */
+static __always_inline __u64 stir(__u64 hash, __u64 factor)
 {
-  key->hash[0] = (key->hash[0] ^ word) * 0xff51afd7ed558ccdULL;
-  key->hash[0] ^= key->hash[0] >> 32;
-  key->hash[1] = (key->hash[1] + word) * 0xc4ceb9fe1a85ec53ULL;
-  key->hash[1] ^= key->hash[1] >> 29;
+  hash *= factor;
+  return hash ^ hash >> 32;
 }
 
-static __always_inline void begin_key(struct seen_key *key, const volatile __u64 *seed, __u64 generation)
+/* A step. It is multiplied twice: the highest bit of what comes in stays one single bit in the first product, so that
+ * it would be known which word undoes it. */
+static __always_inline __u64 mix_word(__u64 hash, __u64 word, __u64 factor)
 {
-  key->hash[0] = seed[0] ^ generation << 32;
-  key->hash[1] = seed[1] + generation;
+  return stir(hash + word, factor) * factor;
+}
+
+/* What all paths of a target begin with. */
+static __always_inline __u64 begin_hash(__u32 target)
+{
+  __u64 generation = *(volatile __u64 *)&seen_generation;
+
+  return mix_word(cfg_hash_seed[0], generation << 32 ^ target, cfg_hash_seed[1]);
+}
+
+/* That, and a second lane of another kind: an odd multiplier, and a shift, as in MurmurHash. */
+static __always_inline void mix(struct seen_key *key, __u64 word)
+{
+  key->hash[0] = mix_word(key->hash[0], word, cfg_hash_seed[1]);
+  key->hash[1] = (key->hash[1] ^ word) * 0xff51afd7ed558ccdULL;
+  key->hash[1] ^= key->hash[1] >> 32;
+}
+
+static __always_inline void begin_key(struct seen_key *key, __u32 target)
+{
+  key->hash[0] = begin_hash(target);
+  key->hash[1] = cfg_hash_seed[1] ^ target;
 }
 
 /* One number of both lanes. */
@@ -81,10 +102,9 @@ static __always_inline void set_recent(__u64 tag, __u64 entry)
     count_use(older, count);
 }
 
-/* Of a target, and a key that has path and base in it, and nothing else yet. */
-static __always_inline struct seen_bucket *seen_bucket_of(const struct seen_key *key, __u32 target)
+/* Of a hash that has target, path and base in it, and nothing else yet. */
+static __always_inline struct seen_bucket *seen_bucket_of(__u64 hash)
 {
-  __u64 hash = (key->hash[1] + target) * 0xff51afd7ed558ccdULL;
   __u32 zero = 0;
   struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
 
@@ -154,7 +174,7 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   struct seen_bucket *bucket;
   __u32 len = scratch->event.path_len;
 
-  begin_key(key, cfg_hash_seed, *(volatile __u64 *)&seen_generation);
+  begin_key(key, scratch->event.target);
   for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
       break;
@@ -162,12 +182,9 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   }
   if (len > HASH_INLINE)
     bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
-  if (scratch->access.path_check && scratch->access.path_check != check_of(key))
-    scratch->access.tag = 0; /* another path than the call's, which has changed since */
   if (base)
     mix(key, base);
-  bucket = seen_bucket_of(key, scratch->event.target);
-  mix(key, scratch->event.target);
+  bucket = seen_bucket_of(key->hash[0]);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | len);
   mix(key, (__u64)scratch->access.root.dentry);
   mix(key, scratch->event.inode);

@@ -147,7 +147,7 @@ struct snoop_front {
 
 struct snoop_front_page {
   __u64 generation;
-  __u64 seen_generation; /* a copy, where each call of a target looks anyway */
+  __u64 reserved;
   struct snoop_front fronts[255];
 };
 #define SNOOP_FRONT_PAGES 16
@@ -164,6 +164,7 @@ struct snoop_recent {
 
 /* All of a CPU, and how many repeats they have answered for each target's slot. */
 struct snoop_recents {
+  __u64 in_work[24]; /* of the kernel side */
   struct snoop_recent slots[SNOOP_RECENTS];
   __u64 events[SNOOP_MAX_TARGETS];
 };

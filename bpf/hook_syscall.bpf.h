@@ -3,33 +3,11 @@
 #ifndef SNOOP_HOOK_SYSCALL_BPF_H
 #define SNOOP_HOOK_SYSCALL_BPF_H
 
+#include "known_call.bpf.h"
 #include "outcome.bpf.h"
 #include "socket_path.bpf.h"
-#include "target.bpf.h"
 #include "uapi.bpf.h"
-#include "user_text.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-/* `cfg_rules` of a call. */
-static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
-{
-  return &cfg_rules[call->abi & (ABI_COUNT - 1)][call->number & (SNOOP_MAX_SYSCALL - 1)];
-}
-_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "rule_of");
-
-/* Its first word, in a register, and a member out of that. */
-static __always_inline __u64 first_word(const volatile struct snoop_syscall_rule *rule)
-{
-  return *(const volatile __u64 *)rule;
-}
-#define IN_WORD(word, member) ((word) >> 8 * __builtin_offsetof(struct snoop_syscall_rule, member) & 0xff)
-_Static_assert(sizeof(struct snoop_syscall_rule) == 16 && sizeof(cfg_rules) % 16 == 0, "first_word");
-
-/* Whether the call wrote its result over the path that it was given. */
-static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
-{
-  return path < result + result_size && result < path + path_size;
-}
 
 /* The path of a system call at its exit: reads it, finds where it begins. What
  * is known from the registers stands in the scratch space already. */
@@ -161,11 +139,6 @@ static __noinline void learn_base(const struct scratch *scratch)
 
   remember_cwd(fs);
   learn_root(task, fs, &target, scratch->event.cgroup_id);
-}
-
-static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
-{
-  return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, arg);
 }
 
 /* Whether the call did not follow a link that the path ends with. */
@@ -332,151 +305,6 @@ __noinline int on_call(__u32 which)
   return 0;
 }
 
-/* Whether all that the call means is known from it. Of a seccomp filter's answer (see finish_call) it is not. */
-static __always_inline bool is_plain_call(const struct call *call, __u64 rule, long ret)
-{
-  return IN_WORD(rule, is_plain) && cfg_first_sight_only && (IN_WORD(rule, op) == SNOOP_OP_OPEN || ret != call->number);
-}
-
-/* A call that was not known. */
-struct news {
-  __u64 tag;        /* to know it by; 0: none */
-  __u64 tag_base;   /* see struct access */
-  __u64 path_check; /* see struct access */
-  __u32 read_len;   /* of the path that stands in the scratch data already, with its NUL; 0: none does */
-};
-
-/*
- * The short way of most calls. What a plain call leads to depends on its arguments,
- * on where its path begins, and on the file that it opened: the same again is the
- * same access again, and is counted here: true. Otherwise the call takes the long way,
- * which remembers its tag if the access was not new. The key has the path in it, whose
- * length (with its NUL) and first byte are given.
- */
-static __always_inline bool is_known_call(struct recents *own, struct seen_key *key, __u32 len, char first, __u64 rule,
-                                          struct task_struct *task, const struct snoop_target *target, long ret,
-                                          struct news *news)
-{
-  const struct call *call = &own->call;
-  struct fs_struct *fs = OF_TASK(task, fs);
-  struct snoop_recent *recent;
-  __s64 error = error_of(ret);
-  __u64 opened = 0;
-  struct seen_key before;
-  __u64 tag;
-
-  if (IN_WORD(rule, result) != SNOOP_NO_ARG && !error) {
-    __u64 size = IN_WORD(rule, result_words) ? IN_WORD(rule, result_words) * 8 : (__u64)ret;
-
-    if (is_overwritten(arg_of(call, IN_WORD(rule, path)), len, arg_of(call, IN_WORD(rule, result)), size))
-      return false;
-  }
-  if (first != '/') {
-    __s32 dirfd = dirfd_arg(call, IN_WORD(rule, dirfd));
-    struct place base;
-    __u64 identity;
-
-    if (dirfd == AT_FDCWD) {
-      place_of_cwd(&base, fs);
-    } else {
-      struct file *file = file_of_fd(task, dirfd);
-
-      if (!file)
-        return false;
-      place_of_file(&base, file);
-    }
-    identity = place_identity(&base);
-    if (!identity)
-      return false;
-    news->tag_base = identity;
-    mix(key, identity);
-  }
-  before = *key;
-  if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error) {
-    struct file *file = file_of_fd(task, ret);
-    struct inode *inode;
-
-    if (!file || READ(file, f_mode) & FMODE_CREATED)
-      return false;
-    inode = READ(file, f_inode);
-    mix(key, READ(inode, i_ino));
-    opened = READ(READ(inode, i_sb), s_dev);
-  }
-  /* An open has flags in `extra`, of the others some in `follow_arg`: none has both. */
-  mix(key, (arg_of(call, IN_WORD(rule, extra)) ^ arg_of(call, IN_WORD(rule, follow_arg))) << 32 | call->abi << 31 |
-               call->number << 21 | (error & 0xfff) << 8 | len);
-  mix(key, READ_NUMBER(&fs->root.dentry) ^ opened * 0x9e3779b97f4a7c15ULL ^ target->id * 0xc2b2ae3d27d4eb4fULL);
-  tag = check_of(key) | 1;
-
-  recent = recent_of(own, tag);
-  if (recent->tag != tag) {
-    recent++;
-    if (recent->tag != tag) {
-      const volatile struct seen_bucket *bucket = seen_bucket_of(&before, target->id);
-
-      /* The long way will look here: it takes its time to come out of memory. */
-      if (bucket)
-        (void)bucket->tags[0];
-      news->tag = tag;
-      return false;
-    }
-  }
-  own->known.events[target->slot & (SNOOP_MAX_TARGETS - 1)]++;
-  recent->count++;
-  return true;
-}
-
-/* The same of a path that is read with the helper; if it is not known, it stands in the
- * scratch data. A function of its own so that its stack is free again. */
-static __noinline bool is_known_path(struct recents *own, struct task_struct *task, long ret,
-                                     const struct snoop_target *target, struct news *news)
-{
-  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
-  const struct call *call = &own->call;
-  struct scratch *scratch;
-  __u64 rule = first_word(rule_of(call));
-  long len = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
-  struct seen_key key;
-
-  if (len <= 1 || len >= PLAIN_PATH_MAX)
-    return false;
-  begin_key(&key, cfg_hash_seed, *(volatile __u64 *)&seen_generation);
-  for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
-    __u64 word = *(const __u64 *)(path + i);
-    __u32 left = (len - 1 - i) & 0xff; /* masked: the verifier learns nothing of the length */
-
-    if (left <= 8) {
-      mix(&key, word & (~0ULL >> ((64 - 8 * left) & 63)));
-      break;
-    }
-    mix(&key, word);
-  }
-  if (is_known_call(own, &key, len, path[0], rule, task, target, ret, news))
-    return true;
-  scratch = scratch_of(SCRATCH_SYSCALL);
-  if (!scratch)
-    return false;
-  __builtin_memcpy(scratch->data, path, sizeof(path));
-  news->read_len = len;
-  return false;
-}
-
-/* And of one that is read without it. */
-static __always_inline bool is_known_directly(struct recents *own, __u64 generation, __u64 rule,
-                                              struct task_struct *task, const struct snoop_target *target, long ret,
-                                              struct news *news)
-{
-  struct seen_key key;
-  char first;
-  __u32 len;
-
-  begin_key(&key, cfg_hash_seed, generation);
-  if (!mix_user_path(&key, task, arg_of(&own->call, IN_WORD(rule, path)), &len, &first, NULL))
-    return false;
-  news->path_check = check_of(&key);
-  return is_known_call(own, &key, len, first, rule, task, target, ret, news);
-}
-
 /* The numbers that calls with a path have, 64 a word: constants of the code, since
  * every call of every process asks. */
 #define SNOOP_BIT(number, word) ((number) >= 0 && (number) / 64 == (word) ? 1ULL << ((number)&63) : 0)
@@ -510,31 +338,29 @@ static __always_inline bool has_path(__u64 number)
 }
 _Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
 
-/* The path that is_known_directly() has read, once more, to have it. Global, so verified by itself. */
+/* The path that is_known() has read, once more, to have it. Global, so verified by itself. */
 __noinline int copy_path(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
-  struct seen_key key;
-  char first;
-  __u32 len;
+  struct recents *own = own_recents();
+  struct text text = {};
 
-  if (!scratch)
+  if (!scratch || !own)
     return 0;
-  begin_key(&key, cfg_hash_seed, *(volatile __u64 *)&seen_generation);
-  if (!mix_user_path(&key, task_of(scratch), arg_of(&scratch->call, rule_of(&scratch->call)->path), &len, &first,
-                     scratch->data) ||
-      check_of(&key) != scratch->access.path_check)
-    return 0;
-  scratch->access.path_check = 0;
-  scratch->access.read_len = len;
+  begin_text(&text, own->news.path_begin);
+  if (read_text(&text, OF_TASK(task_of(scratch), mm), arg_of(&own->call, rule_of(&own->call)->path), scratch->data) &&
+      text.hash == own->news.path_check)
+    scratch->access.read_len = text_size(&text);
+  else
+    scratch->access.tag = 0; /* it may be another path by now */
   return 0;
 }
 
 /* The long way of a call's end, to where all of it stands in the scratch space. false: nothing does. */
-static __noinline bool begin_call(const struct call *call, struct task_struct *task, long ret,
-                                  const struct snoop_target *target, const struct news *news)
+static __noinline bool begin_call(const struct recents *own, struct task_struct *task, long ret)
 {
-  const volatile struct snoop_syscall_rule *rule = rule_of(call);
+  const volatile struct snoop_syscall_rule *rule = rule_of(&own->call);
+  struct snoop_target target = {.id = own->own.packed, .slot = slot_of(own->own.packed)};
   struct scratch *scratch;
 
   if (is_snoop(task))
@@ -544,14 +370,13 @@ static __noinline bool begin_call(const struct call *call, struct task_struct *t
   scratch = scratch_of(SCRATCH_SYSCALL);
   if (!scratch)
     return false;
-  start_access(scratch, task, target, cgroup_of(task));
-  scratch->call = *call;
+  start_access(scratch, task, &target, cgroup_of(task));
+  scratch->call = own->call;
   scratch->event.result = ret;
-  scratch->access.tag = news->tag;
-  scratch->access.tag_base = news->tag_base;
-  scratch->access.read_len = news->read_len;
-  scratch->access.path_check = news->path_check;
-  if (news->path_check)
+  scratch->access.tag = own->news.tag;
+  scratch->access.tag_base = own->news.tag_base;
+  scratch->access.read_len = own->news.read_len;
+  if (own->news.path_check)
     copy_path(SCRATCH_SYSCALL);
   return true;
 }
@@ -560,12 +385,8 @@ static __noinline bool begin_call(const struct call *call, struct task_struct *t
 static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long ret)
 {
   const volatile struct snoop_syscall_rule *rule;
-  struct snoop_target target = {};
   struct task_struct *task;
-  struct news news = {};
   struct recents *own;
-  struct call *call;
-  __u64 generation;
   __s64 error;
   __u64 word;
 
@@ -574,25 +395,35 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   own = own_recents();
   if (!own)
     return 0;
-  task = bpf_get_current_task_btf();
-  if (!find_target_of(&target, task, &generation))
+  task = current_of(own);
+  find_own_target(own, task);
+  if (!(__u32)own->own.packed)
     return 0;
-  call = &own->call;
-  call->number = number;
-  call->abi = task_abi(task);
-  rule = rule_of(call);
+  own->call.number = number;
+  rule = &cfg_rules[ABI_NATIVE][number & (SNOOP_MAX_SYSCALL - 1)];
+  /* A branch, so that what comes next need not wait for it. */
+  if (task_abi(task) == ABI_NATIVE) {
+    own->call.abi = ABI_NATIVE;
+    copy_args(own->call.args, regs, ABI_NATIVE);
+  } else {
+    own->call.abi = ABI_COMPAT;
+    copy_args(own->call.args, regs, ABI_COMPAT);
+    rule += SNOOP_MAX_SYSCALL;
+  }
   word = first_word(rule);
-  if (!IN_WORD(word, op))
-    return 0;
   error = error_of(ret);
   /* EFAULT of one of two paths: they are read before either is looked up. */
   if (error && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))
     return 0;
-  copy_args(call->args, regs, call->abi);
-  if (is_plain_call(call, word, ret) && (is_known_directly(own, generation, word, task, &target, ret, &news) ||
-                                         (!news.path_check && is_known_path(own, task, ret, &target, &news))))
-    return 0;
-  if (begin_call(call, task, ret, &target, &news))
+  if (is_plain_call(word, number, ret)) {
+    if (is_known(own, word, task, ret))
+      return 0;
+  } else {
+    if (!IN_WORD(word, op))
+      return 0;
+    no_news(own);
+  }
+  if (begin_call(own, task, ret))
     on_call(SCRATCH_SYSCALL);
   return 0;
 }

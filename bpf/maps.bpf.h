@@ -10,7 +10,7 @@
 
 /* Settings: constants once the programs are loaded. What most calls need stands
  * first, in one page. */
-/* So that nobody can make two paths share a hash on purpose. */
+/* So that nobody can make two paths share a hash on purpose. The second is odd. */
 const volatile __u64 cfg_hash_seed[2] = {};
 /* 0: every access makes a record (snoop trace). */
 const volatile __u32 cfg_first_sight_only = 1;
@@ -36,9 +36,10 @@ __u32 knows_requests = 0;
 /* What identify() has found out. */
 __u64 identified = 0;
 __u32 identified_magic = 0;
-/* User space moves it on to be told of everything once more, and then its copies in
- * `front_pages`. */
+/* User space moves it on to be told of everything once more, and then the next. */
 __u64 seen_generation = 0;
+/* What each CPU knows by itself (struct own_target) holds until this is moved on. */
+__u64 own_epoch = 0;
 /* Where the kernel has all memory mapped; 0: not known. See user_text.bpf.h. */
 __u64 direct_map = 0;
 /* User space sets it before it sleeps; whoever wakes it takes it back. */
@@ -133,10 +134,43 @@ struct call {
   __u32 abi;
 };
 
-struct recents {
-  struct snoop_recents known;
-  struct call call __attribute__((aligned(64))); /* that is looked up just now */
+static __always_inline __u64 arg_of(const struct call *call, __u32 n)
+{
+  return call->args[n & 7];
+}
+
+/* A call that was not known. */
+struct news {
+  __u64 tag;        /* to know it by; 0: none */
+  __u64 tag_base;   /* identity of the base that the tag was made with; 0: none */
+  __u64 path_begin; /* hash of the call without its path */
+  __u64 path_check; /* and with it; 0: the path was not read, or stands in the scratch data */
+  __u64 read_len;   /* of the path that stands in the scratch data already, with its NUL; 0: none does */
 };
+
+/* Of the cgroup that the last call came from. */
+struct own_target {
+  __u64 cgroup; /* its address */
+  __u64 epoch;  /* own_epoch of then */
+  __u64 packed; /* as in snoop_front; the lower half 0: it is not traced */
+  __u64 hash;   /* that its paths begin with */
+};
+
+/* What a CPU has of its own. What each call needs stands first, where it is reached with
+ * the least code. */
+struct recents {
+  union {
+    struct snoop_recents known;
+    struct {
+      struct call call; /* that is looked up just now */
+      struct news news; /* of it */
+      struct own_target own;
+      __u64 current_at; /* see current_of() */
+    };
+  };
+};
+_Static_assert(__builtin_offsetof(struct recents, current_at) + 8 <= sizeof(((struct snoop_recents *)0)->in_work),
+               "struct recents");
 
 /* Calls that were no new access, lately. One for each CPU, so that what all of them
  * use stays where it is. */
@@ -208,7 +242,6 @@ struct access {
   __u64 device;
   __u64 tag;            /* of the call, for `recents`; 0: none */
   __u64 tag_base;       /* identity of the base that the tag was made with; 0: none */
-  __u64 path_check;     /* of the path that the tag was made with; 0: it stands in the scratch data already */
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
   __u32 result_size;    /* bytes */

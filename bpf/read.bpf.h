@@ -49,14 +49,27 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
 
 /* To read a pointer as a number, which the verifier lets be reckoned with: as if it were
  * a member that is one, and the first of its structure (include/linux/dcache.h). */
+#ifdef SNOOP_TYPED_READS
+#define READ_NUMBER(address) (*(const __u64 *)TYPED((struct qstr *)(address)))
+#else
 #define READ_NUMBER(address) READ((struct qstr *)(address), hash_len)
+#endif
 
-/* In a word of text: the lowest bit of its first byte that is 0; 0: none is. */
+/* In a word of text: not 0 if one of its bytes is 0. The lowest bit of it is that byte's highest. */
+static __always_inline __u64 zeros_of(__u64 word)
+{
+  return (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
+}
+
+/* Of that: the lowest bit of the first byte that is 0; 0: none is. */
+static __always_inline __u64 lowest_nul(__u64 zeros)
+{
+  return (zeros & -zeros) >> 7;
+}
+
 static __always_inline __u64 first_nul(__u64 word)
 {
-  __u64 zeros = (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
-
-  return (zeros & -zeros) >> 7;
+  return lowest_nul(zeros_of(word));
 }
 
 /* How many bytes there are below that bit: as many lowest bits, summed up in the highest byte. */

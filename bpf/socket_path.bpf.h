@@ -6,11 +6,6 @@
 #include "maps.bpf.h"
 #include "uapi.bpf.h"
 
-static __always_inline __u64 arg_of(const struct call *call, __u32 n)
-{
-  return call->args[n & 7];
-}
-
 /* include/uapi/linux/net.h */
 #define SYS_BIND 2
 #define SYS_CONNECT 3

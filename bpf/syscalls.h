@@ -52,16 +52,21 @@ struct snoop_syscall_rule {
   __u8 op;   /* enum snoop_syscall_op */
   __u8 path; /* argument numbers, SNOOP_NO_ARG where there is none */
   __u8 dirfd;
-  __u8 extra;
+  __u8 flags;        /* of a plain call: `extra`, or else `follow_arg` */
   __u8 result;       /* argument with the address of what the call writes; with SNOOP_BEHIND, of its address */
   __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
-  __u8 follow_arg;   /* argument with the AT_ flags */
-  __u8 is_plain;     /* what the call means is all in its arguments, and its path is one */
+  __u8 reserved;
+  __u8 plain; /* SNOOP_PLAIN: what the call means is all in its arguments, and its path is one */
   __u8 path2;
   __u8 dirfd2;
-  __u8 follow; /* enum snoop_follow */
-  __u8 reserved[5];
+  __u8 extra;
+  __u8 follow;     /* enum snoop_follow */
+  __u8 follow_arg; /* argument with the AT_ flags */
+  __u8 reserved2[3];
 };
+
+/* So that the first word is negative. */
+#define SNOOP_PLAIN 0x80
 
 /* What a call does with a link that its path ends with. */
 enum snoop_follow {

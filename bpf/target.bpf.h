@@ -5,10 +5,45 @@
 
 #include "emit.bpf.h"
 
-/* Address of a task's cgroup in the hierarchy of the targets. */
-static __always_inline __u64 cgroup_address(struct task_struct *task)
+#ifdef SNOOP_TYPED_READS
+/* Where the scheduler has the task of this CPU: in its run queue, which each task there leads to. 0: not known. */
+static __noinline __u64 learn_current(struct recents *own)
 {
-  struct css_set *cgroups = OF_TASK(task, cgroups);
+  __u64 task = (__u64)bpf_get_current_task_btf();
+
+  if (bpf_core_field_exists(struct task_struct, se.cfs_rq) && bpf_core_field_exists(struct cfs_rq, rq) &&
+      bpf_core_field_exists(struct rq, cpu) && bpf_core_field_exists(struct rq, curr)) {
+    struct cfs_rq *cfs_rq = OF_TASK(task, se.cfs_rq);
+    struct rq *rq = READ(cfs_rq, rq);
+
+    if ((__u32)READ(rq, cpu) == bpf_get_smp_processor_id() && READ_NUMBER(&rq->curr) == task)
+      own->current_at = (__u64)&rq->curr;
+  }
+  return task;
+}
+#endif
+
+/*
+ * The task that runs, out of the run queue of this CPU: the helper takes longer. A run queue
+ * stays where it is, and names the next task only when the former one is on its way out, in
+ * __schedule() (kernel/sched/core.c), where no program of these runs.
+ */
+static __always_inline struct task_struct *current_of(struct recents *own)
+{
+#ifdef SNOOP_TYPED_READS
+  __u64 task = READ_NUMBER(own->current_at);
+
+  if (!task)
+    task = learn_current(own);
+  return TYPED((struct task_struct *)task); /* not trusted: OF_TASK is not needed */
+#else
+  return bpf_get_current_task_btf();
+#endif
+}
+
+/* Address of a task's cgroup in the hierarchy of the targets. */
+static __always_inline __u64 cgroup_address(struct css_set *cgroups)
+{
   __u64 state;
 
   if (cfg_cgroup_subsys < 0)
@@ -19,7 +54,7 @@ static __always_inline __u64 cgroup_address(struct task_struct *task)
 
 static __always_inline __u64 cgroup_of(struct task_struct *task)
 {
-  struct cgroup *cgroup = (struct cgroup *)cgroup_address(task);
+  struct cgroup *cgroup = (struct cgroup *)cgroup_address(OF_TASK(task, cgroups));
 
   return READ(READ(cgroup, kn), id);
 }
@@ -45,7 +80,7 @@ static __always_inline __u64 front_hash(__u64 address)
 /* The long way, by the map. */
 static __noinline __u64 look_up_target(struct task_struct *task)
 {
-  __u64 address = cgroup_address(task);
+  __u64 address = cgroup_address(OF_TASK(task, cgroups));
   __u64 hash = front_hash(address);
   struct snoop_front_page *page = front_page_of(hash);
   struct snoop_front *front = front_of(page, hash);
@@ -62,7 +97,7 @@ static __noinline __u64 look_up_target(struct task_struct *task)
   return target;
 }
 
-/* Whatever cgroup had this address before. */
+/* Whatever cgroup had this address before. Its next one has no process yet. */
 static __always_inline void forget_front(__u64 address)
 {
   __u64 hash = front_hash(address);
@@ -70,12 +105,13 @@ static __always_inline void forget_front(__u64 address)
 
   front->check = 0;
   front->target = 0;
+  __sync_fetch_and_add(&own_epoch, 1);
 }
 
-/* The task's target, if it is traced. Its flags are not set. Also tells seen_generation. */
-static __always_inline bool find_target_of(struct snoop_target *target, struct task_struct *task, __u64 *generation)
+/* The task's target, if it is traced, as it stands in snoop_front; the lower half is 0 if not. */
+static __always_inline __u64 packed_target(struct task_struct *task)
 {
-  __u64 address = cgroup_address(task);
+  __u64 address = cgroup_address(OF_TASK(task, cgroups));
   __u64 hash = front_hash(address);
   struct snoop_front_page *page = front_page_of(hash);
   const volatile struct snoop_front *front = front_of(page, hash);
@@ -84,18 +120,41 @@ static __always_inline bool find_target_of(struct snoop_target *target, struct t
   if ((front->check ^ packed) != address ||
       packed >> SNOOP_FRONT_GENERATION_SHIFT != (*(volatile __u64 *)&page->generation & SNOOP_FRONT_GENERATION_MASK))
     packed = look_up_target(task);
-  *generation = *(volatile __u64 *)&page->seen_generation;
-  target->id = packed;
-  target->slot =
-      (packed >> SNOOP_FRONT_SLOT_SHIFT) & ((1 << (SNOOP_FRONT_GENERATION_SHIFT - SNOOP_FRONT_SLOT_SHIFT)) - 1);
-  return target->id != 0;
+  return packed;
 }
 
+static __always_inline __u32 slot_of(__u64 packed)
+{
+  return (packed >> SNOOP_FRONT_SLOT_SHIFT) & (SNOOP_MAX_TARGETS - 1);
+}
+_Static_assert(SNOOP_MAX_TARGETS == 1 << (SNOOP_FRONT_GENERATION_SHIFT - SNOOP_FRONT_SLOT_SHIFT), "slot_of");
+
+static __noinline void learn_own_target(struct recents *own, struct task_struct *task, __u64 cgroup)
+{
+  /* Before all else is looked at, on every architecture. */
+  own->own.epoch = __sync_fetch_and_add(&own_epoch, 0);
+  own->own.packed = packed_target(task);
+  own->own.hash = begin_hash(own->own.packed);
+  own->own.cgroup = cgroup;
+}
+
+/* The same of the task that runs, as its CPU knows it: once more in `own`. */
+static __always_inline void find_own_target(struct recents *own, struct task_struct *task)
+{
+  __u64 cgroup = cgroup_address(task->cgroups);
+
+  if (own->own.cgroup != cgroup || own->own.epoch != *(volatile __u64 *)&own_epoch)
+    learn_own_target(own, task, cgroup);
+}
+
+/* The same, in members. Its flags are not set. false: it is not traced. */
 static __always_inline bool find_target(struct snoop_target *target, struct task_struct *task)
 {
-  __u64 generation;
+  __u64 packed = packed_target(task);
 
-  return find_target_of(target, task, &generation);
+  target->id = packed;
+  target->slot = slot_of(packed);
+  return target->id != 0;
 }
 
 static __always_inline bool is_snoop(struct task_struct *task)

@@ -8,6 +8,37 @@
 /* Paths that are shorter are known by their calls. */
 #define PLAIN_PATH_MAX 128
 
+/* A text, while it is read. */
+struct text {
+  __u64 hash; /* of all whole words, and of what comes before the NUL in the last one */
+  __u64 factor;
+  __u64 first; /* its first word */
+  __u64 end;   /* one bit: the lowest of the NUL, in the word that it is in */
+  __u32 words; /* whole ones */
+};
+
+static __always_inline void begin_text(struct text *text, __u64 hash)
+{
+  text->hash = hash;
+  text->factor = cfg_hash_seed[1];
+}
+
+static __always_inline void end_text(struct text *text, __u64 word, __u64 zeros)
+{
+  text->end = lowest_nul(zeros);
+  if (text->end > 1)
+    text->hash = mix_word(text->hash, word & (text->end - 1), text->factor);
+}
+
+/* Bytes with the NUL; the verifier takes one for another, and goes through what follows once. */
+static __always_inline __u32 text_size(const struct text *text)
+{
+  __u32 size = text->words * 8 + bytes_below(text->end) + 1;
+
+  barrier_var(size);
+  return size & (2 * PLAIN_PATH_MAX - 1);
+}
+
 /*
  * bpf_probe_read_user_str takes longer than all else that a repeated access costs: it is
  * six functions deep, and where returns are guarded (retbleed, SRSO) each of them costs
@@ -30,41 +61,53 @@
 /* With five levels of tables the kernel has its half elsewhere. */
 #define FOUR_LEVELS_FROM 0xffff800000000000ULL
 
-/* Bytes from the start of a table of 512 entries. */
-#define TABLE_INDEX(address, shift) ((((address) >> (shift)) & 511) * 8)
-
-/* Where the kernel sees the memory at this address of the task; 0: it cannot be said. */
-static __always_inline __u64 direct_address(struct task_struct *task, __u64 map, __u64 address)
+/* The entry for an address, of the table of 512 that starts there. The sum is put together
+ * such that the part that comes out of memory late is added last. */
+static __always_inline __u64 entry_of(__u64 map, __u64 table, __u64 address, __u32 shift)
 {
-  struct mm_struct *mm = OF_TASK(task, mm);
+  __u64 place = map + ((address >> shift) & 511) * 8;
+
+  barrier_var(place);
+  return READ_NUMBER(place + table);
+}
+
+/* Where the kernel sees the memory at this address of the process; 0: it cannot be said. */
+static __always_inline __u64 direct_address(struct mm_struct *mm, __u64 map, __u64 address)
+{
   __u64 table = READ_NUMBER(&mm->pgd);
+  __u64 frame = PAGE_FRAME;
+  __u64 high = address >> 47;
   __u64 entry;
 
+  /* What does not fit into an instruction is a long one each time. */
+  barrier_var(frame);
+  barrier_var(high);
+
   if (map < FOUR_LEVELS_FROM) {
-    if (address >> 56)
+    if (high >> 9)
       return 0;
-    entry = READ_NUMBER(table + TABLE_INDEX(address, 48));
+    entry = entry_of(0, table, address, 48);
     if (~entry & PAGE_OF_USER)
       return 0;
-    table = map + (entry & PAGE_FRAME);
-  } else if (address >> 47) {
+    table = map + (entry & frame);
+  } else if (high) {
     return 0;
   }
-  entry = READ_NUMBER(table + TABLE_INDEX(address, 39));
+  entry = entry_of(0, table, address, 39);
   if (~entry & PAGE_OF_USER)
     return 0;
-  entry = READ_NUMBER(map + (entry & PAGE_FRAME) + TABLE_INDEX(address, 30));
+  entry = entry_of(map, entry & frame, address, 30);
   if (~entry & PAGE_OF_USER || entry & PAGE_IS_LARGE)
     return 0;
-  entry = READ_NUMBER(map + (entry & PAGE_FRAME) + TABLE_INDEX(address, 21));
+  entry = entry_of(map, entry & frame, address, 21);
   if (~entry & PAGE_OF_USER)
     return 0;
   if (entry & PAGE_IS_LARGE)
-    return entry & PAGE_IS_SPECIAL ? 0 : map + (entry & PAGE_FRAME & ~0x1fffffULL) + (address & 0x1fffff);
-  entry = READ_NUMBER(map + (entry & PAGE_FRAME) + TABLE_INDEX(address, 12));
+    return entry & PAGE_IS_SPECIAL ? 0 : map + (entry & frame & ~0x1fffffULL) + (address & 0x1fffff);
+  entry = entry_of(map, entry & frame, address, 12);
   if (~entry & PAGE_OF_USER || entry & PAGE_IS_SPECIAL)
     return 0;
-  return map + (entry & PAGE_FRAME) + (address & (PAGE_BYTES - 1));
+  return map + (entry & frame) + (address & (PAGE_BYTES - 1));
 }
 
 /* It begins at a whole GiB (arch/x86/mm/kaslr.c), below the tables that lie in it. The
@@ -80,7 +123,7 @@ struct map_search {
 static long try_map(__u32 index, struct map_search *search)
 {
   __u64 map = search->first + index * DIRECT_MAP_STEP;
-  __u64 found = direct_address(bpf_get_current_task_btf(), map, search->address);
+  __u64 found = direct_address(OF_TASK(bpf_get_current_task_btf(), mm), map, search->address);
 
   if (!found || READ_NUMBER(found) != search->word)
     return 0;
@@ -100,44 +143,44 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
 }
 
 /*
- * Mixes a path at this address of the task into the key as hash_access does. false: it is
- * empty, or to be read with the helper. Otherwise tells its bytes with the NUL, and the
- * first. It also gets into `copy`, if that is not NULL, and up to 7 bytes more.
+ * Reads a text at this address of the process, and mixes it into its hash as hash_access does.
+ * false: to be read with the helper. It also gets into `copy`, if that is not NULL, and up
+ * to 7 bytes more.
  */
-static __always_inline bool mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 *len,
-                                          char *first, char *copy)
+static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 address, char *copy)
 {
   __u64 map = direct_map;
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
-  __u64 at = map ? direct_address(task, map, address) : 0;
+  const __u64 *words;
+  __u64 at;
 
+  if (!map)
+    return false;
+  at = direct_address(mm, map, address);
   if (!at)
     return false;
-  for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
+  /* As if it were registers, which are as many words: to read each as a number of its own
+   * would be a call to the compiler, which then keeps nothing in registers. */
+  words = (const __u64 *)TYPED((struct pt_regs *)at);
+#pragma clang loop unroll(full)
+  for (__u32 i = 0; i < PLAIN_PATH_MAX / 8; i++) {
     __u64 word;
-    __u64 nul;
+    __u64 zeros;
 
-    if (room < i + 8)
+    if (room < i * 8 + 8)
       return false;
-    word = READ_NUMBER(at + i);
+    word = words[i];
     if (i == 0)
-      *first = (char)word;
+      text->first = word;
     if (copy)
-      *(__u64 *)(copy + i) = word;
-    nul = first_nul(word);
-    if (nul) {
-      __u32 bytes = i + bytes_below(nul) + 1;
-
-      if (nul > 1)
-        mix(key, word & (nul - 1));
-      else if (i == 0)
-        return false;
-      /* So that the verifier takes one length for another, and goes through what follows once. */
-      barrier_var(bytes);
-      *len = bytes & (2 * PLAIN_PATH_MAX - 1);
+      *(__u64 *)(copy + i * 8) = word;
+    zeros = zeros_of(word);
+    if (zeros) {
+      text->words = i;
+      end_text(text, word, zeros);
       return true;
     }
-    mix(key, word);
+    text->hash = mix_word(text->hash, word, text->factor);
   }
   return false;
 }
@@ -146,8 +189,7 @@ static __always_inline bool mix_user_path(struct seen_key *key, struct task_stru
 
 static __always_inline void find_direct_map(__u64 address, __u64 word, __u64 span_gib) {}
 
-static __always_inline bool mix_user_path(struct seen_key *key, struct task_struct *task, __u64 address, __u32 *len,
-                                          char *first, char *copy)
+static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 address, char *copy)
 {
   return false;
 }

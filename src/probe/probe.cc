@@ -82,8 +82,9 @@ bool is_plain(const SyscallRow& row) {
          row.path != SNOOP_NO_ARG && row.path2 == SNOOP_NO_ARG;
 }
 
+/// `plain`: whether plain calls are treated as such.
 template <typename Rules>
-void fill_rules(Rules& rules) {
+void fill_rules(Rules& rules, bool plain) {
   for (const SyscallRow& row : syscall_rows()) {
     const int numbers[] = {native_number(row), compat_number(row)};
     for (size_t abi = 0; abi < std::size(numbers); abi++) {
@@ -97,11 +98,15 @@ void fill_rules(Rules& rules) {
         rule.dirfd2 = row.dirfd2;
         rule.result = SNOOP_NO_ARG;
         rule.follow_arg = SNOOP_NO_ARG;
-        rule.is_plain = is_plain(row) ? 1 : 0;
+        rule.plain = plain && is_plain(row) ? SNOOP_PLAIN : 0;
+        rule.flags = row.extra;
         for (const FollowRow& follow : follow_rows()) {
           if (follow.name == row.name) {
             rule.follow = follow.follow;
             rule.follow_arg = follow.argument;
+            if (rule.flags == SNOOP_NO_ARG) {
+              rule.flags = follow.argument;
+            }
           }
         }
       }
@@ -112,7 +117,9 @@ void fill_rules(Rules& rules) {
           auto& rule = rules[abi][numbers[abi]];
           rule.result = result.argument;
           rule.result_words = static_cast<__u8>(result.size_bytes[abi] / 8);
-          rule.is_plain = rule.is_plain != 0 && (result.argument & SNOOP_BEHIND) == 0 ? 1 : 0;
+          if ((result.argument & SNOOP_BEHIND) != 0) {
+            rule.plain = 0;
+          }
         }
       }
     }
@@ -297,12 +304,14 @@ Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<Kernel
   bpf_program__set_autoload(skeleton.progs.on_call_end, tier == Tier::kFexit);
   bpf_program__set_autoload(skeleton.progs.on_sys_exit, tier == Tier::kTracepoint);
 
-  fill_rules(skeleton.rodata->cfg_rules);
+  // What is known is not looked for where every access makes a record.
+  fill_rules(skeleton.rodata->cfg_rules, options.first_sight_only);
   skeleton.rodata->cfg_first_sight_only = options.first_sight_only ? 1 : 0;
   skeleton.rodata->cfg_wakeup_bytes = options.ring_size_bytes / 4;
   if (::getrandom(skeleton.rodata->cfg_hash_seed, sizeof(skeleton.rodata->cfg_hash_seed), 0) < 0) {
     return fail(errno, "getrandom");
   }
+  skeleton.rodata->cfg_hash_seed[1] |= 1;
   bpf_map__set_max_entries(skeleton.maps.events, static_cast<__u32>(options.ring_size_bytes));
   bpf_map__set_max_entries(skeleton.maps.free_targets, max_free_targets());
   bpf_map__set_max_entries(skeleton.maps.recents, static_cast<__u32>(libbpf_num_possible_cpus()));
@@ -423,6 +432,7 @@ void Probe::forget_fronts() {
       }
     }
   }
+  __atomic_add_fetch(&skeleton_->bss->own_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
 bool Probe::has_cgroup(uint64_t cgroup_id) const { return target_of(cgroup_id).has_value(); }
@@ -520,7 +530,7 @@ void Probe::read_recents(const std::function<void(std::span<const snoop_recent>)
   Mapping mapping;
   for (size_t cpu = 0; cpu < bpf_map__max_entries(skeleton_->maps.recents); cpu++) {
     if (!map_part(mapping, skeleton_->maps.recents, sizeof(snoop_recents::slots),
-                  cpu * bpf_map__value_size(skeleton_->maps.recents))) {
+                  cpu * bpf_map__value_size(skeleton_->maps.recents) + offsetof(snoop_recents, slots))) {
       return;
     }
     on_part(mapping.as<snoop_recent>());
@@ -634,11 +644,9 @@ bool Probe::can_be_used() const {
 }
 
 void Probe::forget_what_was_told() {
-  // In this order: what is looked up by a copy is remembered only if the long way agrees with it.
-  const uint64_t generation = __atomic_add_fetch(&skeleton_->bss->seen_generation, 1, __ATOMIC_SEQ_CST);
-  for (auto& page : skeleton_->bss->front_pages) {
-    __atomic_store_n(&page.seen_generation, generation, __ATOMIC_SEQ_CST);
-  }
+  // In this order: what a CPU looks up by its own copy is remembered only if the long way agrees with it.
+  __atomic_add_fetch(&skeleton_->bss->seen_generation, 1, __ATOMIC_SEQ_CST);
+  __atomic_add_fetch(&skeleton_->bss->own_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
 bool Probe::reads_directly() const { return skeleton_->bss->direct_map != 0; }

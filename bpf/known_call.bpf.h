@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The short way of most calls. What a plain call leads to depends on its arguments, on
+ * where its path begins, and on the file that it opened: the same again is the same access
+ * again, and is only counted. All processes take this way all the time, and what it costs
+ * is its code: the less there is of it, the faster (decision 23).
+ */
+#ifndef SNOOP_KNOWN_CALL_BPF_H
+#define SNOOP_KNOWN_CALL_BPF_H
+
+#include "outcome.bpf.h"
+#include "target.bpf.h"
+#include "user_text.bpf.h"
+
+/* Its row of `cfg_rules`. */
+static __always_inline __u32 row_of(const struct call *call)
+{
+  return (call->abi * SNOOP_MAX_SYSCALL + call->number) & (ABI_COUNT * SNOOP_MAX_SYSCALL - 1);
+}
+_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "row_of");
+
+static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
+{
+  return &cfg_rules[0][0] + row_of(call);
+}
+
+/* Its first word, in a register, and a member out of that. */
+static __always_inline __u64 first_word(const volatile struct snoop_syscall_rule *rule)
+{
+  return *(const volatile __u64 *)rule;
+}
+#define IN_WORD(word, member) ((word) >> 8 * __builtin_offsetof(struct snoop_syscall_rule, member) & 0xff)
+_Static_assert(sizeof(struct snoop_syscall_rule) == 16 && sizeof(cfg_rules) % 16 == 0, "first_word");
+
+static __always_inline __s32 dirfd_arg(const struct call *call, __u8 arg)
+{
+  return arg == SNOOP_NO_ARG ? AT_FDCWD : (__s32)arg_of(call, arg);
+}
+
+/* Whether the call wrote its result over the path that it was given. */
+static __always_inline bool is_overwritten(__u64 path, __u64 path_size, __u64 result, __u64 result_size)
+{
+  return path < result + result_size && result < path + path_size;
+}
+
+/* The same of so many bytes of a plain call's path. */
+static __always_inline bool is_path_overwritten(const struct call *call, __u64 rule, long ret, __u32 size)
+{
+  __u64 result_size = IN_WORD(rule, result_words) ? IN_WORD(rule, result_words) * 8 : (__u64)ret;
+
+  return IN_WORD(rule, result) != SNOOP_NO_ARG && !error_of(ret) &&
+         is_overwritten(arg_of(call, IN_WORD(rule, path)), size, arg_of(call, IN_WORD(rule, result)), result_size);
+}
+
+/* Whether all that the call means is known from it. Of a seccomp filter's answer (see finish_call) it is not. */
+static __always_inline bool is_plain_call(__u64 rule, long number, long ret)
+{
+  return (__s64)rule < 0 && (IN_WORD(rule, op) == SNOOP_OP_OPEN || ret != number);
+}
+_Static_assert(__builtin_offsetof(struct snoop_syscall_rule, plain) == 7 && SNOOP_PLAIN == 0x80, "is_plain_call");
+
+static __always_inline void no_news(struct recents *own)
+{
+  __builtin_memset(&own->news, 0, sizeof(own->news));
+}
+
+/* The hash of the call without its path, which comes next. false: it cannot be known again. */
+static __always_inline bool hash_call(__u64 *hash, const struct recents *own, __u64 rule, struct task_struct *task,
+                                      struct fs_struct *fs, long ret)
+{
+  const struct call *call = &own->call;
+  __u64 factor = cfg_hash_seed[1];
+  __s64 error = error_of(ret);
+  /* Of addresses of the kernel the upper 16 bits are the same. */
+  __u64 root = READ_NUMBER(&fs->root.dentry) ^ (__u64)row_of(call) << 48;
+  __u64 rest = stir(arg_of(call, IN_WORD(rule, flags)) << 32 | (__u32)error, factor);
+
+  if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error) {
+    struct file *file = file_of_fd(task, ret);
+    struct inode *inode;
+
+    if (!file || READ(file, f_mode) & FMODE_CREATED)
+      return false;
+    inode = READ(file, f_inode);
+    rest = stir(rest + READ(inode, i_ino), factor);
+    root ^= READ(READ(inode, i_sb), s_dev) * 0x9e3779b97f4a7c15ULL;
+  }
+  *hash = mix_word(own->own.hash, rest + root, factor);
+  return true;
+}
+
+/* Where a path begins that is not absolute; 0: not known. */
+static __always_inline __u64 identity_of_base(const struct call *call, __u64 rule, struct task_struct *task,
+                                              struct fs_struct *fs)
+{
+  __s32 dirfd = dirfd_arg(call, IN_WORD(rule, dirfd));
+  struct place base;
+
+  if (dirfd == AT_FDCWD) {
+    place_of_cwd(&base, fs);
+  } else {
+    struct file *file = file_of_fd(task, dirfd);
+
+    if (!file)
+      return 0;
+    place_of_file(&base, file);
+  }
+  return place_identity(&base);
+}
+
+/* Whether the call with this hash is known; if so, it is counted. */
+static __always_inline bool is_known_as(struct recents *own, __u64 hash, bool absolute, __u64 rule,
+                                        struct task_struct *task, struct fs_struct *fs)
+{
+  struct snoop_recent *recent;
+  __u64 base = 0;
+  __u64 tag;
+
+  if (!absolute) {
+    base = identity_of_base(&own->call, rule, task, fs);
+    if (!base) {
+      own->news.tag = 0;
+      own->news.tag_base = 0;
+      return false;
+    }
+    hash = mix_word(hash, base, cfg_hash_seed[1]);
+  }
+  tag = hash | 1;
+  recent = recent_of(own, tag);
+  if (recent->tag != tag) {
+    recent++;
+    if (recent->tag != tag) {
+      own->news.tag = tag;
+      own->news.tag_base = base;
+      return false;
+    }
+  }
+  own->known.events[slot_of(own->own.packed)]++;
+  recent->count++;
+  return true;
+}
+
+/* Whether a plain call is known, by a path that is read with the helper; if not, it
+ * stands in the scratch data. A function of its own so that its stack is free again. */
+static __noinline bool is_known_by_helper(struct recents *own, struct task_struct *task, long ret)
+{
+  char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
+  const struct call *call = &own->call;
+  struct fs_struct *fs = OF_TASK(task, fs);
+  struct scratch *scratch;
+  __u64 rule = first_word(rule_of(call));
+  struct text text = {};
+  __u64 hash;
+  long size = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
+
+  no_news(own);
+  if (size < 0 || size >= PLAIN_PATH_MAX)
+    return false;
+  if (is_path_overwritten(call, rule, ret, size ? size : 1))
+    return false;
+  if (size <= 1)
+    return true; /* the call was on the descriptor itself */
+  if (!hash_call(&hash, own, rule, task, fs, ret))
+    return false;
+  begin_text(&text, hash);
+  for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
+    __u64 word = *(const __u64 *)(path + i);
+    __u64 zeros = zeros_of(word);
+
+    if (zeros) {
+      end_text(&text, word, zeros);
+      break;
+    }
+    text.hash = mix_word(text.hash, word, text.factor);
+  }
+  if (is_known_as(own, text.hash, path[0] == '/', rule, task, fs))
+    return true;
+  scratch = scratch_of(SCRATCH_SYSCALL);
+  if (!scratch)
+    return false;
+  __builtin_memcpy(scratch->data, path, sizeof(path));
+  own->news.read_len = size;
+  return false;
+}
+
+/* Whether a plain call is known; if so, it is counted. Otherwise it takes the long way, which remembers its tag if the
+ * access was not new. */
+static __always_inline bool is_known(struct recents *own, __u64 rule, struct task_struct *task, long ret)
+{
+  const struct call *call = &own->call;
+  struct fs_struct *fs = task->fs;
+  struct text text = {};
+  __u64 begin;
+
+  if (!hash_call(&begin, own, rule, task, fs, ret)) {
+    no_news(own);
+    return false;
+  }
+  begin_text(&text, begin);
+  if (!read_text(&text, task->mm, arg_of(call, IN_WORD(rule, path)), NULL) || !(char)text.first)
+    return is_known_by_helper(own, task, ret);
+  /* Most often its answer is elsewhere, wherever the path ends. */
+  if (is_path_overwritten(call, rule, ret, PLAIN_PATH_MAX) && is_path_overwritten(call, rule, ret, text_size(&text))) {
+    no_news(own);
+    return false;
+  }
+  if (is_known_as(own, text.hash, (char)text.first == '/', rule, task, fs))
+    return true;
+  own->news.path_begin = begin;
+  own->news.path_check = text.hash;
+  own->news.read_len = 0;
+  return false;
+}
+
+#endif
