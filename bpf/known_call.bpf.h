@@ -197,8 +197,13 @@ static __always_inline bool is_known(struct recents *own, __u64 rule, struct tas
     return false;
   }
   begin_text(&text, begin);
-  if (!read_text(&text, task->mm, arg_of(call, IN_WORD(rule, path)), NULL) || !(char)text.first)
+  if (!read_text(&text, task->mm, arg_of(call, IN_WORD(rule, path)), NULL))
     return is_known_by_helper(own, task, ret);
+  if (!(char)text.first) {
+    if (!is_path_overwritten(call, rule, ret, 1) && is_empty_text(task->mm, arg_of(call, IN_WORD(rule, path))))
+      return true; /* the call was on the descriptor itself */
+    return is_known_by_helper(own, task, ret);
+  }
   /* Most often its answer is elsewhere, wherever the path ends. */
   if (is_path_overwritten(call, rule, ret, PLAIN_PATH_MAX) && is_path_overwritten(call, rule, ret, text_size(&text))) {
     no_news(own);

@@ -163,13 +163,14 @@ struct recents {
     struct snoop_recents known;
     struct {
       struct call call; /* that is looked up just now */
-      struct news news; /* of it */
       struct own_target own;
       __u64 current_at; /* see current_of() */
+      struct news news; /* of the call */
     };
   };
 };
-_Static_assert(__builtin_offsetof(struct recents, current_at) + 8 <= sizeof(((struct snoop_recents *)0)->in_work),
+_Static_assert(__builtin_offsetof(struct recents, news) + sizeof(struct news) <=
+                   sizeof(((struct snoop_recents *)0)->in_work),
                "struct recents");
 
 /* Calls that were no new access, lately. One for each CPU, so that what all of them

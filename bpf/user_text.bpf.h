@@ -185,7 +185,23 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   return false;
 }
 
+/* Whether there is surely no text at this address: its page was the process's before and after it was read. */
+static __noinline bool is_empty_text(struct mm_struct *mm, __u64 address)
+{
+  __u64 map = direct_map;
+  __u64 at = direct_address(mm, map, address);
+  __u64 word = READ_NUMBER(at);
+
+  return at && PAGE_BYTES - (address & (PAGE_BYTES - 1)) >= sizeof(word) && !(char)word &&
+         direct_address(mm, map, address) == at;
+}
+
 #else
+
+static __always_inline bool is_empty_text(struct mm_struct *mm, __u64 address)
+{
+  return false;
+}
 
 static __always_inline void find_direct_map(__u64 address, __u64 word, __u64 span_gib) {}
 
