@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the text of a path may stand in a process's memory, with both ways to read it (bpf/user_text.bpf.h).
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -19,6 +24,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::IsSubsetOf;
 using ::testing::UnorderedElementsAre;
+using ::testing::UnorderedElementsAreArray;
 
 constexpr size_t kPage = 4096;
 
@@ -107,6 +113,91 @@ TEST_P(TextTest, OneBufferForManyPaths) {
   EXPECT_EQ(accesses.size(), static_cast<size_t>(kPaths));
   EXPECT_THAT(paths_of(accesses), Contains("/nowhere/of-many-1999"));
   EXPECT_EQ(capture->stats().events, 3U * kPaths);
+}
+
+/// A name of eight words, and all that differ from it in one bit, or in that and the highest bits of its word and the
+/// one before: those are what a multiplication leaves alone.
+std::set<std::string> names_that_are_much_alike() {
+  const std::string name = "/nowhere/much-alike-" + std::string(43, 'k');
+  constexpr size_t kFirst = 24;
+  constexpr size_t kWord = sizeof(uint64_t);
+  std::set<std::string> names = {name};
+  for (size_t bit = kFirst * 8; bit < name.size() * 8; bit++) {
+    const size_t highest = bit / 64 * kWord + kWord - 1;
+    std::string other = name;
+    const auto flip = [&](size_t at, int mask) { other[at] = static_cast<char>(other[at] ^ mask); };
+    flip(bit / 8, 1 << bit % 8);
+    if (other[bit / 8] == '/' || other[bit / 8] == '\0') {
+      continue;
+    }
+    names.insert(other);
+    if (highest >= kFirst + kWord) {
+      flip(highest - kWord, 0x80);
+      names.insert(other);
+    }
+    if (highest < name.size()) {
+      flip(highest, 0x80);
+      names.insert(other);
+    }
+  }
+  return names;
+}
+
+TEST_P(TextTest, NamesThatAreMuchAlike) {
+  START_OR_SKIP(capture);
+  const std::set<std::string> names = names_that_are_much_alike();
+  ASSERT_GT(names.size(), 500U);
+  const auto accesses = capture->run([&] {
+    for (const std::string& name : names) {
+      if (!ask(name.c_str()) || !ask(name.c_str())) {
+        return 1;
+      }
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture->last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), UnorderedElementsAreArray(names));
+  EXPECT_EQ(capture->stats().events, 2 * names.size());
+}
+
+TEST_P(TextTest, NoTextAtAll) {
+  START_OR_SKIP(capture);
+  const auto accesses = capture->run([] {
+    const int fd = ::open("/", O_PATH);
+    char* memory = map_pages(2);
+    ::munmap(memory + kPage, kPage);
+    struct stat info = {};
+    for (const size_t at : {size_t{0}, size_t{100}, kPage - 8, kPage - 1}) {
+      for (int i = 0; i < 3; i++) {
+        if (::syscall(SYS_newfstatat, fd, memory + at, &info, AT_EMPTY_PATH) != 0) {
+          return 1;
+        }
+      }
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture->last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), UnorderedElementsAre("/"));
+  EXPECT_EQ(capture->stats().events, 1U) << "the open";
+  EXPECT_EQ(capture->stats().path_unreadable, 0U);
+}
+
+TEST_P(TextTest, AnswerThatLooksLikeNoText) {
+  START_OR_SKIP(capture);
+  const auto accesses = capture->run([] {
+    union {
+      struct stat info;
+      char bytes[sizeof(struct stat)];
+    } memory = {};
+    // The device that a regular file is: none.
+    char* name = memory.bytes + offsetof(struct stat, st_rdev);
+    std::strcpy(name, "/etc/passwd");
+    const bool asked = ::syscall(SYS_newfstatat, AT_FDCWD, name, &memory.info, 0) == 0;
+    return asked && *name == '\0' ? 0 : 1;
+  });
+  EXPECT_EQ(capture->last_status(), 0);
+  EXPECT_TRUE(accesses.empty());
+  EXPECT_EQ(capture->stats().path_unreadable, 1U) << "which file it was is lost, and counted as such";
 }
 
 TEST_P(TextTest, LargePage) {
