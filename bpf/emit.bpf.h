@@ -167,11 +167,10 @@ static long hash_word(__u32 index, __u32 *which)
   return 0;
 }
 
-/* Into `scratch.key`; returns its bucket. */
-static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, __u32 which, __u64 base)
+/* The path alone, into `scratch.key`. */
+static __always_inline void hash_path(struct scratch *scratch, __u32 which)
 {
   struct seen_key *key = &scratch->key;
-  struct seen_bucket *bucket;
   __u32 len = scratch->event.path_len;
 
   begin_key(key, scratch->event.target);
@@ -182,10 +181,20 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   }
   if (len > HASH_INLINE)
     bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
+}
+
+/* All of the access, into `scratch.key`; returns its bucket. */
+static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, __u32 which, __u64 base)
+{
+  struct seen_key *key = &scratch->key;
+  struct seen_bucket *bucket;
+
+  if (!scratch->access.path_hashed)
+    hash_path(scratch, which);
   if (base)
     mix(key, base);
   bucket = seen_bucket_of(key->hash[0]);
-  mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | len);
+  mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | scratch->event.path_len);
   mix(key, (__u64)scratch->access.root.dentry);
   mix(key, scratch->event.inode);
   mix(key, scratch->access.device);

@@ -343,16 +343,29 @@ __noinline int copy_path(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
   struct recents *own = own_recents();
+  const volatile struct seen_bucket *bucket;
   struct text text = {};
+  __u64 hash;
 
   if (!scratch || !own)
     return 0;
   begin_text(&text, own->news.path_begin);
-  if (read_text(&text, OF_TASK(task_of(scratch), mm), arg_of(&own->call, rule_of(&own->call)->path), scratch->data) &&
-      text.hash == own->news.path_check)
-    scratch->access.read_len = text_size(&text);
-  else
+  if (!read_text(&text, OF_TASK(task_of(scratch), mm), arg_of(&own->call, rule_of(&own->call)->path), scratch->data) ||
+      text.hash != own->news.path_check) {
     scratch->access.tag = 0; /* it may be another path by now */
+    return 0;
+  }
+  scratch->access.read_len = text_size(&text);
+  set_path_len(scratch, scratch->access.read_len - 1);
+  hash_path(scratch, which);
+  scratch->access.path_hashed = true;
+  /* It will be looked for there, and it takes its time to come out of memory. */
+  hash = scratch->key.hash[0];
+  if (own->news.tag_base)
+    hash = mix_word(hash, own->news.tag_base, cfg_hash_seed[1]);
+  bucket = seen_bucket_of(hash);
+  if (bucket)
+    (void)bucket->tags[0];
   return 0;
 }
 

@@ -254,6 +254,7 @@ struct access {
   bool named_by_file;   /* there is no path but that of the file */
   bool may_be_nameless; /* and if there is none either, it is nothing to report */
   bool mapped;          /* the file is that of a mapping, not of a descriptor */
+  bool path_hashed;     /* in `key`, and nothing else is yet */
   bool uncached;        /* has no identity that a later access could be compared with */
 };
 

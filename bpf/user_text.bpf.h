@@ -143,7 +143,7 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
 }
 
 /*
- * Reads a text at this address of the process, and mixes it into its hash as hash_access does.
+ * Reads a text at this address of the process, and mixes it into its hash.
  * false: to be read with the helper. It also gets into `copy`, if that is not NULL, and up
  * to 7 bytes more.
  */
