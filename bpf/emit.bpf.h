@@ -64,6 +64,33 @@ static __always_inline struct recents *own_recents(void)
   return bpf_map_lookup_elem(&recents, &cpu);
 }
 
+/*
+ * The hash of a call, before its path: of its target, of which all paths begin; of its arguments
+ * and outcome, of its kind; of its root; of the file that it opened, or 0.
+ */
+static __always_inline __u64 call_hash(__u64 begin, const struct call *call, __u64 arguments, __u64 root, __u64 file_id)
+{
+  __u64 factor = cfg_hash_seed[1];
+
+  /* Of addresses of the kernel the upper 16 bits are the same. */
+  return mix_word(begin, stir(arguments + file_id, factor) + (root ^ (__u64)row_of(call) << 48), factor);
+}
+
+/*
+ * A number for an open file, by inode and by the names of its dentry and of the directory around
+ * that, which the kernel salts with the addresses of the directories (fs/namei.c: full_name_hash). An
+ * inode can have several names, and its number can be used again.
+ */
+static __always_inline __u64 file_identity(struct dentry *dentry, struct inode *inode)
+{
+  __u64 factor = cfg_hash_seed[1];
+  struct dentry *parent = READ(dentry, d_parent);
+  __u64 id = stir(READ(inode, i_ino) ^ (__u64)READ(inode, i_generation) << 32, factor);
+
+  id = stir(id + READ(dentry, d_name.hash_len), factor);
+  return stir(id + (READ(parent, d_name.hash_len) ^ (__u64)READ(READ(inode, i_sb), s_dev) << 32), factor);
+}
+
 /* Two places where it can be, in one cache line. */
 static __always_inline struct snoop_recent *recent_of(struct recents *own, __u64 tag)
 {
@@ -196,8 +223,7 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   bucket = seen_bucket_of(key->hash[0]);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | scratch->event.path_len);
   mix(key, (__u64)scratch->access.root.dentry);
-  mix(key, scratch->event.inode);
-  mix(key, scratch->access.device);
+  mix(key, scratch->access.file_id);
   return bucket;
 }
 
@@ -421,6 +447,18 @@ __noinline int append_resolved(__u32 which)
   return true;
 }
 
+/* Whether all that the tag was made of is what the access turned out to be, root and file included. */
+static __always_inline bool is_tag_true(const struct scratch *scratch)
+{
+  const struct access *access = &scratch->access;
+  /* Out of memory it is a number to the verifier, not a pointer. */
+  __u64 root = *(const volatile __u64 *)&access->root.dentry;
+  struct recents *own = own_recents();
+
+  return own && access->tag &&
+         call_hash(own->own.hash, &scratch->call, access->tag_arguments, root, access->file_id) == access->tag_begin;
+}
+
 /* Sends the access in `which`, if it is new. The path stands in the scratch
  * data; the events counter is the caller's. Global, so verified by itself. */
 __noinline int emit_access(__u32 which)
@@ -450,7 +488,7 @@ __noinline int emit_access(__u32 which)
     kinds = find_seen(bucket, &scratch->key, &entry);
     if (kinds && (kinds & scratch->event.seen) == scratch->event.seen) {
       count_use(entry, 1);
-      if (access->tag)
+      if (is_tag_true(scratch))
         set_recent(access->tag, entry);
       return 0;
     }
@@ -511,30 +549,27 @@ static __always_inline void start_access(struct scratch *scratch, struct task_st
   __builtin_memset(scratch->event.reserved, 0, sizeof(scratch->event.reserved));
 }
 
-static __always_inline void set_inode(struct scratch *scratch, struct inode *inode)
+static __always_inline void set_inode(struct scratch *scratch, struct dentry *dentry, struct inode *inode)
 {
   scratch->access.inode = inode;
+  scratch->access.file_id = file_identity(dentry, inode);
   scratch->event.inode = READ(inode, i_ino);
-  scratch->access.device = READ(READ(inode, i_sb), s_dev);
 }
 
 /* The file behind a descriptor, or the image of a program. */
 static __always_inline void set_file(struct scratch *scratch, struct file *file)
 {
   scratch->access.file = file;
-  set_inode(scratch, READ(file, f_inode));
+  set_inode(scratch, READ(file, f_path.dentry), READ(file, f_inode));
 }
 
-/* The inode of a mapped file, as a descriptor of it would have. */
-static __always_inline struct inode *inode_of_mapped(struct file *file)
+/* The dentry of a mapped file, as a descriptor of it would have it. */
+static __always_inline struct dentry *dentry_of_mapped(struct file *file)
 {
   struct place place;
 
-  struct dentry *dentry;
-
   place_of_mapped(&place, file);
-  dentry = place.dentry;
-  return READ(dentry, d_inode);
+  return place.dentry;
 }
 
 /* A file that was made just now: no other each time, so known by its name. */
@@ -546,9 +581,11 @@ static __always_inline void set_created_file(struct scratch *scratch, struct fil
 
 static __always_inline void set_mapped_file(struct scratch *scratch, struct file *file)
 {
+  struct dentry *dentry = dentry_of_mapped(file);
+
   scratch->access.file = file;
   scratch->access.mapped = true;
-  set_inode(scratch, inode_of_mapped(file));
+  set_inode(scratch, dentry, READ(dentry, d_inode));
 }
 
 #endif

@@ -123,7 +123,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   /* The new program starts in its loader, if it has one. */
   regs = (const struct pt_regs *)bpf_task_pt_regs(task);
   bpf_find_vma(task, user_ip(regs), on_vma, &loader, 0);
-  if (loader && inode_of_mapped(loader) != READ(image, f_inode)) {
+  if (loader && READ(dentry_of_mapped(loader), d_inode) != READ(image, f_inode)) {
     count_event(scratch);
     scratch->event.type = SNOOP_EVENT_ELF_INTERPRETER;
     scratch->event.flags = SNOOP_FLAG_RELATIVE;

@@ -48,8 +48,11 @@ __noinline int on_path(__u32 which, __u32 op)
   if (len < 1 && scratch->event.result == -EFAULT)
     return 0; /* the kernel could not read it either */
   overwritten = is_overwritten(access->user_path, len, access->result_buffer, access->result_size);
-  if (len == 1 && !overwritten)
-    return 0; /* an empty path: the call was on the descriptor itself */
+  if (len == 1 && !overwritten) {
+    if (may_be_empty(&scratch->call, first_word(rule_of(&scratch->call)), scratch->event.result))
+      return 0; /* the call was on the descriptor itself */
+    overwritten = true;
+  }
   if (len > 1 && access->absolute_only && scratch->data[0] != '/')
     return 0;
   stats->events++;
@@ -388,6 +391,8 @@ static __noinline bool begin_call(const struct recents *own, struct task_struct 
   scratch->event.result = ret;
   scratch->access.tag = own->news.tag;
   scratch->access.tag_base = own->news.tag_base;
+  scratch->access.tag_begin = own->news.path_begin;
+  scratch->access.tag_arguments = arguments_of(&own->call, first_word(rule), ret);
   scratch->access.read_len = own->news.read_len;
   if (own->news.path_check)
     copy_path(SCRATCH_SYSCALL);

@@ -12,13 +12,7 @@
 #include "target.bpf.h"
 #include "user_text.bpf.h"
 
-/* Its row of `cfg_rules`. */
-static __always_inline __u32 row_of(const struct call *call)
-{
-  return (call->abi * SNOOP_MAX_SYSCALL + call->number) & (ABI_COUNT * SNOOP_MAX_SYSCALL - 1);
-}
-_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "row_of");
-
+/* `cfg_rules` of a call. */
 static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
 {
   return &cfg_rules[0][0] + row_of(call);
@@ -64,28 +58,37 @@ static __always_inline void no_news(struct recents *own)
   __builtin_memset(&own->news, 0, sizeof(own->news));
 }
 
-/* The hash of the call without its path, which comes next. false: it cannot be known again. */
+/* Its arguments and outcome, as far as call_hash() takes them. */
+static __always_inline __u64 arguments_of(const struct call *call, __u64 rule, long ret)
+{
+  return arg_of(call, IN_WORD(rule, flags)) << 32 | (__u32)error_of(ret);
+}
+
+/* Whether the path may be empty: the call failed, or was told that it is on the descriptor. Else its answer
+ * was written over the path, by whatever way. */
+static __always_inline bool may_be_empty(const struct call *call, __u64 rule, long ret)
+{
+  return error_of(ret) || IN_WORD(rule, result) == SNOOP_NO_ARG || IN_WORD(rule, op) == SNOOP_OP_READLINK ||
+         arg_of(call, IN_WORD(rule, flags)) & AT_EMPTY_PATH;
+}
+
+/* The hash of the call, before its path. false: it cannot be known again. */
 static __always_inline bool hash_call(__u64 *hash, const struct recents *own, __u64 rule, struct task_struct *task,
                                       struct fs_struct *fs, long ret)
 {
   const struct call *call = &own->call;
-  __u64 factor = cfg_hash_seed[1];
-  __s64 error = error_of(ret);
-  /* Of addresses of the kernel the upper 16 bits are the same. */
-  __u64 root = READ_NUMBER(&fs->root.dentry) ^ (__u64)row_of(call) << 48;
-  __u64 rest = stir(arg_of(call, IN_WORD(rule, flags)) << 32 | (__u32)error, factor);
+  __u64 root = READ_NUMBER(&fs->root.dentry);
+  __u64 arguments = arguments_of(call, rule, ret);
+  __u64 opened = 0;
 
-  if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error) {
+  if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error_of(ret)) {
     struct file *file = file_of_fd(task, ret);
-    struct inode *inode;
 
     if (!file || READ(file, f_mode) & FMODE_CREATED)
       return false;
-    inode = READ(file, f_inode);
-    rest = stir(rest + READ(inode, i_ino), factor);
-    root ^= READ(READ(inode, i_sb), s_dev) * 0x9e3779b97f4a7c15ULL;
+    opened = file_identity(READ(file, f_path.dentry), READ(file, f_inode));
   }
-  *hash = mix_word(own->own.hash, rest + root, factor);
+  *hash = call_hash(own->own.hash, call, arguments, root, opened);
   return true;
 }
 
@@ -159,7 +162,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
   if (is_path_overwritten(call, rule, ret, size ? size : 1))
     return false;
   if (size <= 1)
-    return true; /* the call was on the descriptor itself */
+    return may_be_empty(call, rule, ret); /* the call was on the descriptor itself */
   if (!hash_call(&hash, own, rule, task, fs, ret))
     return false;
   begin_text(&text, hash);
@@ -179,6 +182,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
   if (!scratch)
     return false;
   __builtin_memcpy(scratch->data, path, sizeof(path));
+  own->news.path_begin = hash;
   own->news.read_len = size;
   return false;
 }
@@ -200,7 +204,8 @@ static __always_inline bool is_known(struct recents *own, __u64 rule, struct tas
   if (!read_text(&text, task->mm, arg_of(call, IN_WORD(rule, path)), NULL))
     return is_known_by_helper(own, task, ret);
   if (!(char)text.first) {
-    if (!is_path_overwritten(call, rule, ret, 1) && is_empty_text(task->mm, arg_of(call, IN_WORD(rule, path))))
+    if (may_be_empty(call, rule, ret) && !is_path_overwritten(call, rule, ret, 1) &&
+        is_empty_text(task->mm, arg_of(call, IN_WORD(rule, path))))
       return true; /* the call was on the descriptor itself */
     return is_known_by_helper(own, task, ret);
   }

@@ -139,11 +139,18 @@ static __always_inline __u64 arg_of(const struct call *call, __u32 n)
   return call->args[n & 7];
 }
 
+/* Its row of `cfg_rules`. */
+static __always_inline __u32 row_of(const struct call *call)
+{
+  return (call->abi * SNOOP_MAX_SYSCALL + call->number) & (ABI_COUNT * SNOOP_MAX_SYSCALL - 1);
+}
+_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "row_of");
+
 /* A call that was not known. */
 struct news {
   __u64 tag;        /* to know it by; 0: none */
   __u64 tag_base;   /* identity of the base that the tag was made with; 0: none */
-  __u64 path_begin; /* hash of the call without its path */
+  __u64 path_begin; /* call_hash() of it */
   __u64 path_check; /* and with it; 0: the path was not read, or stands in the scratch data */
   __u64 read_len;   /* of the path that stands in the scratch data already, with its NUL; 0: none does */
 };
@@ -233,16 +240,18 @@ struct place {
 /* One path of one access, while it is worked on. */
 struct access {
   struct task_struct *task;
-  struct place base;   /* of a relative path */
-  struct place root;   /* where base and resolved end */
-  struct file *file;   /* what it led to; NULL: not known */
-  struct inode *inode; /* of that file */
-  __u64 base_names;    /* address of the base's names, walked before; 0: walk now */
-  __u64 base_identity; /* of those */
-  __u32 base_len;      /* of those, in bytes */
-  __u64 device;
+  struct place base;    /* of a relative path */
+  struct place root;    /* where base and resolved end */
+  struct file *file;    /* what it led to; NULL: not known */
+  struct inode *inode;  /* of that file */
+  __u64 base_names;     /* address of the base's names, walked before; 0: walk now */
+  __u64 base_identity;  /* of those */
+  __u32 base_len;       /* of those, in bytes */
+  __u64 file_id;        /* file_identity() of it; 0: not known, or made just now */
   __u64 tag;            /* of the call, for `recents`; 0: none */
   __u64 tag_base;       /* identity of the base that the tag was made with; 0: none */
+  __u64 tag_begin;      /* and call_hash() */
+  __u64 tag_arguments;  /* of that */
   __u64 user_path;      /* user address */
   __u64 result_buffer;  /* user address; 0: the call wrote nothing that matters */
   __u32 result_size;    /* bytes */

@@ -22,6 +22,7 @@
 #endif
 #define AT_SYMLINK_NOFOLLOW 0x100
 #define AT_SYMLINK_FOLLOW 0x400
+#define AT_EMPTY_PATH 0x1000
 /* include/linux/fs.h */
 #define FMODE_CREATED 0x100000
 #define S_IFMT 0170000

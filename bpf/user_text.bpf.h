@@ -53,6 +53,7 @@ static __always_inline __u32 text_size(const struct text *text)
 #define SNOOP_DIRECT_TEXT
 
 /* arch/x86/include/asm/pgtable_types.h */
+#define PAGE_PRESENT 0x001ULL
 #define PAGE_OF_USER 0x005ULL /* _PAGE_PRESENT | _PAGE_USER */
 #define PAGE_IS_LARGE 0x080ULL
 #define PAGE_IS_SPECIAL 0x200ULL /* not memory that the kernel counts */
@@ -185,15 +186,42 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   return false;
 }
 
+/* Whether the kernel itself sees memory at this address of its own. Of some it takes it away (memfd_secret), and a load
+ * there gives 0. */
+static __always_inline bool is_mapped(struct mm_struct *mm, __u64 map, __u64 address)
+{
+  __u64 table = READ_NUMBER(&mm->pgd);
+  __u64 entry;
+
+  if (map < FOUR_LEVELS_FROM) {
+    entry = entry_of(0, table, address, 48);
+    if (!(entry & PAGE_PRESENT))
+      return false;
+    table = map + (entry & PAGE_FRAME);
+  }
+  entry = entry_of(0, table, address, 39);
+  if (!(entry & PAGE_PRESENT))
+    return false;
+  entry = entry_of(map, entry & PAGE_FRAME, address, 30);
+  if (!(entry & PAGE_PRESENT) || entry & PAGE_IS_LARGE)
+    return entry & PAGE_PRESENT;
+  entry = entry_of(map, entry & PAGE_FRAME, address, 21);
+  if (!(entry & PAGE_PRESENT) || entry & PAGE_IS_LARGE)
+    return entry & PAGE_PRESENT;
+  return entry_of(map, entry & PAGE_FRAME, address, 12) & PAGE_PRESENT;
+}
+
 /* Whether there is surely no text at this address: its page was the process's before and after it was read. */
 static __noinline bool is_empty_text(struct mm_struct *mm, __u64 address)
 {
   __u64 map = direct_map;
   __u64 at = direct_address(mm, map, address);
-  __u64 word = READ_NUMBER(at);
+  __u64 word;
 
-  return at && PAGE_BYTES - (address & (PAGE_BYTES - 1)) >= sizeof(word) && !(char)word &&
-         direct_address(mm, map, address) == at;
+  if (!at || PAGE_BYTES - (address & (PAGE_BYTES - 1)) < sizeof(word) || !is_mapped(mm, map, at))
+    return false;
+  word = READ_NUMBER(at);
+  return !(char)word && direct_address(mm, map, address) == at;
 }
 
 #else

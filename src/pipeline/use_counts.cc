@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/use_counts.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace snoop {
@@ -32,32 +30,29 @@ void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index, Rec
 }
 
 void UseCounts::add_sums(size_t first, std::span<const uint64_t> sums) {
-  constexpr int64_t kMost = std::numeric_limits<int32_t>::max() / 2;
   for (size_t i = 0; i < sums.size() && first + i < known_.size(); i++) {
     Known& known = known_[first + i];
-    known.more = static_cast<int32_t>(std::clamp(static_cast<int64_t>(sums[i] - known.collected), -kMost, kMost));
+    known.more = static_cast<uint32_t>(sums[i]) - known.collected;
   }
 }
 
 void UseCounts::add_recents(std::span<const snoop_recent> recents) {
-  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   for (const snoop_recent& recent : recents) {
     const size_t place = recent.entry % SNOOP_USE_COUNTS;
     if (place < known_.size() && known_[place].number == recent.entry) {
-      Known& known = known_[place];
-      known.more = static_cast<int32_t>(std::min(int64_t{known.more} + recent.count, kMost));
+      known_[place].more += recent.count;
     }
   }
 }
 
 void UseCounts::finish(Recorder& recorder, WallTime now) {
   for (Known& known : known_) {
-    const int32_t more = std::exchange(known.more, 0);
+    const auto more = static_cast<int32_t>(std::exchange(known.more, 0));
     // A little less where one was just moved from the recent ones.
     if (known.number == 0 || more <= 0) {
       continue;
     }
-    known.collected += static_cast<uint64_t>(more);
+    known.collected += static_cast<uint32_t>(more);
     if (Container* container = recorder.find(known.target)) {
       container->files.add_uses(known.file_index, static_cast<uint64_t>(more), now);
     }

@@ -35,9 +35,10 @@ class UseCounts {
     uint32_t number = 0;
     uint32_t target = 0;
     uint32_t file_index = 0;
-    /// Than was collected before; what does not fit is collected the next time.
-    int32_t more = 0;
-    uint64_t collected = 0;
+    /// Modulo 2^32, as the kernel side's counts of recent calls are. What is more than before is exact all the
+    /// same, as long as it is less than 2^31.
+    uint32_t more = 0;
+    uint32_t collected = 0;
   };
 
   /// By number modulo SNOOP_USE_COUNTS. Grows without being copied.

@@ -342,7 +342,7 @@ Result<Probe> Probe::load_tier(const ProbeOptions& options, std::optional<Kernel
   if (!ring) {
     return fail(ring.error().code, ring.error().what, hint_for(ring.error().code));
   }
-  probe.ring_ = std::move(*ring);
+  probe.ring_ = std::make_unique<Ring>(std::move(*ring));
   return probe;
 }
 

@@ -176,7 +176,7 @@ class Probe {
   Tier tier_ = Tier::kTracepoint;
   bool attached_ = false;
   bool io_uring_sockets_ = false;
-  std::optional<Ring> ring_;
+  std::unique_ptr<Ring> ring_;
   bool has_iterators_ = false;
 };
 

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -284,24 +285,80 @@ TEST_F(PathTest, RenamedDirectoryIsNotRemembered) {
   EXPECT_THAT(paths_of(accesses), Contains(path("after/sub/name")));
 }
 
-TEST_F(PathTest, LinkThatLeadsElsewhereLater) {
-  write_file("one");
-  write_file("two");
-  std::filesystem::create_symlink("one", "current");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    const bool good = ::open("current", O_RDONLY) >= 0 && ::unlink("current") == 0 &&
-                      ::symlink("two", "current") == 0 && ::open("current", O_RDONLY) >= 0;
-    return good ? 0 : errno;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
+/// Where the opens of a path led to, in order.
+std::vector<std::string> led_to(const std::vector<Access>& accesses, const std::string& path) {
   std::vector<std::string> resolved;
-  for (const Access& access : at(accesses, path("current"))) {
+  for (const Access& access : at(accesses, path)) {
     if (!access.resolved.empty()) {
       resolved.push_back(access.resolved);
     }
   }
-  EXPECT_THAT(resolved, ElementsAre(path("one"), path("two")));
+  return resolved;
+}
+
+bool point_to(const char* link, const std::string& target) {
+  return (::unlink(link) == 0 || errno == ENOENT) && ::symlink(target.c_str(), link) == 0;
+}
+
+TEST_F(PathTest, LinkThatLeadsElsewhereLater) {
+  write_file("one");
+  write_file("two");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    for (const char* target : {"one", "two"}) {
+      if (!point_to("current", target) || ::open("current", O_RDONLY) < 0) {
+        return errno;
+      }
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(led_to(accesses, path("current")), ElementsAre(path("one"), path("two")));
+}
+
+// As with ostree, nix, rsync --link-dest.
+TEST_F(PathTest, LinkThatLeadsToAnotherNameOfTheSameFileLater) {
+  for (const char* version : {"1", "2"}) {
+    std::filesystem::create_directory(version);
+  }
+  write_file("1/name");
+  std::filesystem::create_hard_link("1/name", "2/name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    for (const char* version : {"1", "2"}) {
+      for (int i = 0; i < 3; i++) {
+        if ((i == 0 && !point_to("current", version)) || ::open("current/name", O_RDONLY) < 0) {
+          return errno;
+        }
+      }
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(led_to(accesses, path("current/name")), ElementsAre(path("1/name"), path("2/name")));
+  EXPECT_EQ(at(accesses, path("current/name")).size(), 2U);
+}
+
+// As with the files of a ConfigMap. The file system may give each file the inode number of the one before.
+TEST_F(PathTest, FilesThatTakeTheirPlacesOneAfterTheOther) {
+  constexpr int kVersions = 20;
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    for (int version = 0; version < kVersions; version++) {
+      const std::string name = "version-" + std::to_string(version);
+      std::filesystem::create_directory(name);
+      write_file(name + "/name");
+      for (int i = 0; i < 3; i++) {
+        if ((i == 0 && !point_to("current", name)) || ::close(::open("current/name", O_RDONLY)) != 0) {
+          return errno;
+        }
+      }
+      std::filesystem::remove_all(name);
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_EQ(led_to(accesses, path("current/name")).size(), size_t{kVersions});
 }
 
 TEST_F(PathTest, ResolveInRoot) {
@@ -437,6 +494,26 @@ TEST_F(PathTest, AnswerOverItsOwnPathIsCounted) {
   });
   EXPECT_EQ(capture.last_status(), 0);
   EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
+  EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+TEST_F(PathTest, AnswerOverItsOwnPathByAnotherMappingIsCounted) {
+  write_file("name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const int fd = ::memfd_create("both", 0);
+    if (::ftruncate(fd, 4096) != 0) {
+      return errno;
+    }
+    const auto map = [&] { return ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0); };
+    auto* info = static_cast<struct stat*>(map());
+    // A device, of a file that is none: 0.
+    char* name = static_cast<char*>(map()) + offsetof(struct stat, st_rdev);
+    std::strcpy(name, "name");
+    return ::syscall(SYS_newfstatat, AT_FDCWD, name, info, 0) == 0 && *name == '\0' ? 0 : 1;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(accesses, IsEmpty());
   EXPECT_EQ(capture.stats().path_unreadable, 1U);
 }
 

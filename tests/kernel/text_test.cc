@@ -200,6 +200,28 @@ TEST_P(TextTest, AnswerThatLooksLikeNoText) {
   EXPECT_EQ(capture->stats().path_unreadable, 1U) << "which file it was is lost, and counted as such";
 }
 
+// The kernel takes it out of its own map of memory, where it would be read.
+TEST_P(TextTest, SecretMemory) {
+  const int probe = static_cast<int>(::syscall(SYS_memfd_secret, 0));
+  if (probe < 0) {
+    GTEST_SKIP() << "no memfd_secret in this kernel: " << std::strerror(errno);
+  }
+  ::close(probe);
+  START_OR_SKIP(capture);
+  const auto accesses = capture->run([] {
+    const int fd = static_cast<int>(::syscall(SYS_memfd_secret, 0));
+    char* memory = ::ftruncate(fd, kPage) == 0 ? map_pages(1, fd) : nullptr;
+    if (memory == nullptr) {
+      return 2;
+    }
+    std::strcpy(memory, "/nowhere/secret");
+    return ask(memory) && ask(memory) ? 0 : 1;
+  });
+  EXPECT_EQ(capture->last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), UnorderedElementsAre("/nowhere/secret"));
+  EXPECT_EQ(capture->stats().events, 2U);
+}
+
 TEST_P(TextTest, LargePage) {
   START_OR_SKIP(capture);
   const auto accesses = capture->run([] {

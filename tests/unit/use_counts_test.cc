@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace snoop {
 namespace {
 
@@ -75,6 +77,23 @@ TEST_F(UseCountsTest, WhatTheCpusStillHaveCounts) {
   sums[3] = 12;
   collect();
   EXPECT_EQ(entry(a).count(), 13U);
+}
+
+TEST_F(UseCountsTest, OneCallForDays) {
+  constexpr uint32_t kStep = 1'000'000'007;
+  const uint32_t a = add("/a");
+  learn(3, a);
+  sums[3] = 2;
+  for (uint32_t step = 1; step <= 4; step++) {
+    collect({{.tag = 9, .entry = 3, .count = step * kStep}});
+    collect({{.tag = 9, .entry = 3, .count = step * kStep}});
+    EXPECT_EQ(entry(a).count(), 3 + step * kStep);
+  }
+  // The kernel side's count begins anew; a file's stays where it is.
+  collect({{.tag = 9, .entry = 3, .count = static_cast<uint32_t>(5ULL * kStep)}});
+  EXPECT_EQ(entry(a).count(), std::numeric_limits<uint32_t>::max());
+  collect({{.tag = 9, .entry = 3, .count = static_cast<uint32_t>(6ULL * kStep)}});
+  EXPECT_EQ(entry(a).count(), std::numeric_limits<uint32_t>::max());
 }
 
 TEST_F(UseCountsTest, OneEntryToldTwiceCountsOnce) {
