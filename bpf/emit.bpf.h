@@ -65,15 +65,14 @@ static __always_inline struct recents *own_recents(void)
 }
 
 /*
- * The hash of a call, before its path: of its target, of which all paths begin; of its arguments
+ * The hash of a call, before its path: of its target, with which all paths begin; of its arguments
  * and outcome, of its kind; of its root; of the file that it opened, or 0.
  */
-static __always_inline __u64 call_hash(__u64 begin, const struct call *call, __u64 arguments, __u64 root, __u64 file_id)
+static __always_inline __u64 call_hash(const struct own_target *own, const struct call *call, __u64 arguments,
+                                       __u64 root, __u64 file_id)
 {
-  __u64 factor = cfg_hash_seed[1];
-
   /* Of addresses of the kernel the upper 16 bits are the same. */
-  return mix_word(begin, stir(arguments + file_id, factor) + (root ^ (__u64)row_of(call) << 48), factor);
+  return mix_word(own->hash, stir(arguments + file_id, own->factor) + (root ^ call->row << 48), own->factor);
 }
 
 /*
@@ -81,9 +80,8 @@ static __always_inline __u64 call_hash(__u64 begin, const struct call *call, __u
  * that, which the kernel salts with the addresses of the directories (fs/namei.c: full_name_hash). An
  * inode can have several names, and its number can be used again.
  */
-static __always_inline __u64 file_identity(struct dentry *dentry, struct inode *inode)
+static __always_inline __u64 file_identity(struct dentry *dentry, struct inode *inode, __u64 factor)
 {
-  __u64 factor = cfg_hash_seed[1];
   struct dentry *parent = READ(dentry, d_parent);
   __u64 id = stir(READ(inode, i_ino) ^ (__u64)READ(inode, i_generation) << 32, factor);
 
@@ -456,7 +454,7 @@ static __always_inline bool is_tag_true(const struct scratch *scratch)
   struct recents *own = own_recents();
 
   return own && access->tag &&
-         call_hash(own->own.hash, &scratch->call, access->tag_arguments, root, access->file_id) == access->tag_begin;
+         call_hash(&own->own, &scratch->call, access->tag_arguments, root, access->file_id) == access->tag_begin;
 }
 
 /* Sends the access in `which`, if it is new. The path stands in the scratch
@@ -552,7 +550,7 @@ static __always_inline void start_access(struct scratch *scratch, struct task_st
 static __always_inline void set_inode(struct scratch *scratch, struct dentry *dentry, struct inode *inode)
 {
   scratch->access.inode = inode;
-  scratch->access.file_id = file_identity(dentry, inode);
+  scratch->access.file_id = file_identity(dentry, inode, cfg_hash_seed[1]);
   scratch->event.inode = READ(inode, i_ino);
 }
 

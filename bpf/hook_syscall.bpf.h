@@ -199,7 +199,7 @@ __noinline int finish_call(__u32 which)
 
     /* A seccomp filter that traps or kills puts the number of the call where
      * its result should be (syscall_rollback); nothing was opened then. */
-    if (!file && ret == call->number)
+    if (!file && ret == number_of(call))
       return 0;
     if (file)
       kinds |= set_opened(scratch, file, meaning->flags);
@@ -207,7 +207,7 @@ __noinline int finish_call(__u32 which)
   if (is_nofollow(scratch))
     scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
   outcome = outcome_of(ret);
-  if (ret > 0 && ret == call->number && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
+  if (ret > 0 && ret == number_of(call) && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
     outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
 
@@ -301,7 +301,7 @@ __noinline int on_call(__u32 which)
   meaning->kinds = kinds;
   finish_call(which);
   if (meaning->op == SNOOP_OP_SENDMMSG && scratch->event.result > 1) {
-    struct messages messages = {.first = arg_of(call, rule->path), .abi = call->abi};
+    struct messages messages = {.first = arg_of(call, rule->path), .abi = abi_of(call)};
 
     bpf_loop(scratch->event.result - 1, on_next_message, &messages, 0);
   }
@@ -352,8 +352,9 @@ __noinline int copy_path(__u32 which)
 
   if (!scratch || !own)
     return 0;
-  begin_text(&text, own->news.path_begin);
-  if (!read_text(&text, OF_TASK(task_of(scratch), mm), arg_of(&own->call, rule_of(&own->call)->path), scratch->data) ||
+  begin_text(&text, own->news.path_begin, own->own.factor);
+  if (!read_text(&text, OF_TASK(task_of(scratch), mm), own->own.map, arg_of(&own->call, rule_of(&own->call)->path),
+                 scratch->data) ||
       text.hash != own->news.path_check) {
     scratch->access.tag = 0; /* it may be another path by now */
     return 0;
@@ -365,7 +366,7 @@ __noinline int copy_path(__u32 which)
   /* It will be looked for there, and it takes its time to come out of memory. */
   hash = scratch->key.hash[0];
   if (own->news.tag_base)
-    hash = mix_word(hash, own->news.tag_base, cfg_hash_seed[1]);
+    hash = mix_word(hash, own->news.tag_base, own->own.factor);
   bucket = seen_bucket_of(hash);
   if (bucket)
     (void)bucket->tags[0];
@@ -417,17 +418,15 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   find_own_target(own, task);
   if (!(__u32)own->own.packed)
     return 0;
-  own->call.number = number;
-  rule = &cfg_rules[ABI_NATIVE][number & (SNOOP_MAX_SYSCALL - 1)];
+  own->call.row = number & (SNOOP_MAX_SYSCALL - 1);
   /* A branch, so that what comes next need not wait for it. */
   if (task_abi(task) == ABI_NATIVE) {
-    own->call.abi = ABI_NATIVE;
     copy_args(own->call.args, regs, ABI_NATIVE);
   } else {
-    own->call.abi = ABI_COMPAT;
+    own->call.row += ABI_COMPAT * SNOOP_MAX_SYSCALL;
     copy_args(own->call.args, regs, ABI_COMPAT);
-    rule += SNOOP_MAX_SYSCALL;
   }
+  rule = rule_of(&own->call);
   word = first_word(rule);
   error = error_of(ret);
   /* EFAULT of one of two paths: they are read before either is looked up. */

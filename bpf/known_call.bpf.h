@@ -15,7 +15,7 @@
 /* `cfg_rules` of a call. */
 static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
 {
-  return &cfg_rules[0][0] + row_of(call);
+  return &cfg_rules[0][0] + (call->row & (ABI_COUNT * SNOOP_MAX_SYSCALL - 1));
 }
 
 /* Its first word, in a register, and a member out of that. */
@@ -44,6 +44,17 @@ static __always_inline bool is_path_overwritten(const struct call *call, __u64 r
 
   return IN_WORD(rule, result) != SNOOP_NO_ARG && !error_of(ret) &&
          is_overwritten(arg_of(call, IN_WORD(rule, path)), size, arg_of(call, IN_WORD(rule, result)), result_size);
+}
+
+/* Whether it may have been: most answers are far away. None is longer than an extended attribute
+ * (XATTR_SIZE_MAX in include/uapi/linux/limits.h). */
+#define ANSWER_MAX 65536
+
+static __always_inline bool is_answer_near(const struct call *call, __u64 rule)
+{
+  __u64 distance = arg_of(call, IN_WORD(rule, result)) - arg_of(call, IN_WORD(rule, path));
+
+  return distance + ANSWER_MAX < ANSWER_MAX + PLAIN_PATH_MAX;
 }
 
 /* Whether all that the call means is known from it. Of a seccomp filter's answer (see finish_call) it is not. */
@@ -86,9 +97,9 @@ static __always_inline bool hash_call(__u64 *hash, const struct recents *own, __
 
     if (!file || READ(file, f_mode) & FMODE_CREATED)
       return false;
-    opened = file_identity(READ(file, f_path.dentry), READ(file, f_inode));
+    opened = file_identity(READ(file, f_path.dentry), READ(file, f_inode), own->own.factor);
   }
-  *hash = call_hash(own->own.hash, call, arguments, root, opened);
+  *hash = call_hash(&own->own, call, arguments, root, opened);
   return true;
 }
 
@@ -126,7 +137,7 @@ static __always_inline bool is_known_as(struct recents *own, __u64 hash, bool ab
       own->news.tag_base = 0;
       return false;
     }
-    hash = mix_word(hash, base, cfg_hash_seed[1]);
+    hash = mix_word(hash, base, own->own.factor);
   }
   tag = hash | 1;
   recent = recent_of(own, tag);
@@ -165,7 +176,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
     return may_be_empty(call, rule, ret); /* the call was on the descriptor itself */
   if (!hash_call(&hash, own, rule, task, fs, ret))
     return false;
-  begin_text(&text, hash);
+  begin_text(&text, hash, own->own.factor);
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
     __u64 word = *(const __u64 *)(path + i);
     __u64 zeros = zeros_of(word);
@@ -194,27 +205,30 @@ static __always_inline bool is_known(struct recents *own, __u64 rule, struct tas
   const struct call *call = &own->call;
   struct fs_struct *fs = task->fs;
   struct text text = {};
+  bool absolute;
   __u64 begin;
 
   if (!hash_call(&begin, own, rule, task, fs, ret)) {
     no_news(own);
     return false;
   }
-  begin_text(&text, begin);
-  if (!read_text(&text, task->mm, arg_of(call, IN_WORD(rule, path)), NULL))
+  /* Worked out now, while all that it takes is at hand. */
+  barrier_var(begin);
+  begin_text(&text, begin, own->own.factor);
+  if (!read_text(&text, task->mm, own->own.map, arg_of(call, IN_WORD(rule, path)), NULL))
     return is_known_by_helper(own, task, ret);
-  if (!(char)text.first) {
+  absolute = (char)text.first == '/';
+  if (!absolute && !(char)text.first) {
     if (may_be_empty(call, rule, ret) && !is_path_overwritten(call, rule, ret, 1) &&
         is_empty_text(task->mm, arg_of(call, IN_WORD(rule, path))))
       return true; /* the call was on the descriptor itself */
     return is_known_by_helper(own, task, ret);
   }
-  /* Most often its answer is elsewhere, wherever the path ends. */
-  if (is_path_overwritten(call, rule, ret, PLAIN_PATH_MAX) && is_path_overwritten(call, rule, ret, text_size(&text))) {
+  if (is_answer_near(call, rule) && is_path_overwritten(call, rule, ret, text_size(&text))) {
     no_news(own);
     return false;
   }
-  if (is_known_as(own, text.hash, (char)text.first == '/', rule, task, fs))
+  if (is_known_as(own, text.hash, absolute, rule, task, fs))
     return true;
   own->news.path_begin = begin;
   own->news.path_check = text.hash;

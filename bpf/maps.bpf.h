@@ -130,8 +130,7 @@ __u64 next_entry = 1;
 /* A system call at its end. */
 struct call {
   __u64 args[8]; /* six, and 0 */
-  __u32 number;
-  __u32 abi;
+  __u64 row;     /* of cfg_rules, those of all ABIs one after the other: the number and the ABI */
 };
 
 static __always_inline __u64 arg_of(const struct call *call, __u32 n)
@@ -139,12 +138,16 @@ static __always_inline __u64 arg_of(const struct call *call, __u32 n)
   return call->args[n & 7];
 }
 
-/* Its row of `cfg_rules`. */
-static __always_inline __u32 row_of(const struct call *call)
+static __always_inline __u32 number_of(const struct call *call)
 {
-  return (call->abi * SNOOP_MAX_SYSCALL + call->number) & (ABI_COUNT * SNOOP_MAX_SYSCALL - 1);
+  return call->row & (SNOOP_MAX_SYSCALL - 1);
 }
-_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "row_of");
+_Static_assert((SNOOP_MAX_SYSCALL & (SNOOP_MAX_SYSCALL - 1)) == 0, "number_of");
+
+static __always_inline int abi_of(const struct call *call)
+{
+  return call->row / SNOOP_MAX_SYSCALL & (ABI_COUNT - 1);
+}
 
 /* A call that was not known. */
 struct news {
@@ -161,6 +164,8 @@ struct own_target {
   __u64 epoch;  /* own_epoch of then */
   __u64 packed; /* as in snoop_front; the lower half 0: it is not traced */
   __u64 hash;   /* that its paths begin with */
+  __u64 factor; /* cfg_hash_seed[1], and direct_map: here they take less code */
+  __u64 map;
 };
 
 /* What a CPU has of its own. What each call needs stands first, where it is reached with

@@ -74,14 +74,14 @@ static __noinline bool socket_path(struct scratch *scratch, const volatile struc
       return false;
     bpf_probe_read_user(args, sizeof(args), (const void *)first);
     if (which == SYS_SENDMSG) {
-      read_msg_name(&name, args[1], call->abi);
+      read_msg_name(&name, args[1], abi_of(call));
     } else {
       name.address = which == SYS_SENDTO ? args[4] : args[1];
       name.length = which == SYS_SENDTO ? args[5] : args[2];
     }
     meaning->op = which == SYS_BIND ? SNOOP_OP_BIND : SNOOP_OP_CONNECT;
   } else if (meaning->op == SNOOP_OP_SENDMSG || meaning->op == SNOOP_OP_SENDMMSG) {
-    read_msg_name(&name, first, call->abi);
+    read_msg_name(&name, first, abi_of(call));
   } else {
     name.address = first;
     name.length = arg_of(call, rule->extra);

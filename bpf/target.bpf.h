@@ -135,13 +135,17 @@ static __noinline void learn_own_target(struct recents *own, struct task_struct 
   own->own.epoch = __sync_fetch_and_add(&own_epoch, 0);
   own->own.packed = packed_target(task);
   own->own.hash = begin_hash(own->own.packed);
+  own->own.factor = cfg_hash_seed[1];
+  own->own.map = direct_map;
   own->own.cgroup = cgroup;
 }
 
 /* The same of the task that runs, as its CPU knows it: once more in `own`. */
 static __always_inline void find_own_target(struct recents *own, struct task_struct *task)
 {
-  __u64 cgroup = cgroup_address(task->cgroups);
+  struct css_set *cgroups = task->cgroups;
+  /* As a pointer, which takes less code; it is only compared. */
+  __u64 cgroup = cfg_cgroup_subsys < 0 ? (__u64)cgroups->dfl_cgrp : cgroup_address(cgroups);
 
   if (own->own.cgroup != cgroup || own->own.epoch != *(volatile __u64 *)&own_epoch)
     learn_own_target(own, task, cgroup);

@@ -17,10 +17,10 @@ struct text {
   __u32 words; /* whole ones */
 };
 
-static __always_inline void begin_text(struct text *text, __u64 hash)
+static __always_inline void begin_text(struct text *text, __u64 hash, __u64 factor)
 {
   text->hash = hash;
-  text->factor = cfg_hash_seed[1];
+  text->factor = factor;
 }
 
 static __always_inline void end_text(struct text *text, __u64 word, __u64 zeros)
@@ -101,10 +101,11 @@ static __always_inline __u64 direct_address(struct mm_struct *mm, __u64 map, __u
   if (~entry & PAGE_OF_USER || entry & PAGE_IS_LARGE)
     return 0;
   entry = entry_of(map, entry & frame, address, 21);
-  if (~entry & PAGE_OF_USER)
-    return 0;
-  if (entry & PAGE_IS_LARGE)
-    return entry & PAGE_IS_SPECIAL ? 0 : map + (entry & frame & ~0x1fffffULL) + (address & 0x1fffff);
+  if ((entry & (PAGE_OF_USER | PAGE_IS_LARGE)) != PAGE_OF_USER) {
+    if (~entry & (PAGE_OF_USER | PAGE_IS_LARGE) || entry & PAGE_IS_SPECIAL)
+      return 0;
+    return map + (entry & frame & ~0x1fffffULL) + (address & 0x1fffff);
+  }
   entry = entry_of(map, entry & frame, address, 12);
   if (~entry & PAGE_OF_USER || entry & PAGE_IS_SPECIAL)
     return 0;
@@ -148,10 +149,11 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
  * false: to be read with the helper. It also gets into `copy`, if that is not NULL, and up
  * to 7 bytes more.
  */
-static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 address, char *copy)
+static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 map, __u64 address, char *copy)
 {
-  __u64 map = direct_map;
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
+  __u64 ones = 0x0101010101010101ULL;
+  __u64 highs = 0x8080808080808080ULL;
   const __u64 *words;
   __u64 at;
 
@@ -163,20 +165,28 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   /* As if it were registers, which are as many words: to read each as a number of its own
    * would be a call to the compiler, which then keeps nothing in registers. */
   words = (const __u64 *)TYPED((struct pt_regs *)at);
+  barrier_var(ones);
+  barrier_var(highs);
 #pragma clang loop unroll(full)
   for (__u32 i = 0; i < PLAIN_PATH_MAX / 8; i++) {
     __u64 word;
     __u64 zeros;
 
-    if (room < i * 8 + 8)
+    /* What is behind the page is read, but no word of it is taken, or copied. */
+    if (copy && room < i * 8 + 8)
       return false;
     word = words[i];
     if (i == 0)
       text->first = word;
     if (copy)
       *(__u64 *)(copy + i * 8) = word;
-    zeros = zeros_of(word);
+    /* zeros_of(), in two parts: the second is not needed where there is but ASCII, and no NUL. */
+    zeros = (word - ones) & highs;
+    if (zeros)
+      zeros &= ~word;
     if (zeros) {
+      if (room < i * 8 + 8)
+        return false;
       text->words = i;
       end_text(text, word, zeros);
       return true;
@@ -233,7 +243,7 @@ static __always_inline bool is_empty_text(struct mm_struct *mm, __u64 address)
 
 static __always_inline void find_direct_map(__u64 address, __u64 word, __u64 span_gib) {}
 
-static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 address, char *copy)
+static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 map, __u64 address, char *copy)
 {
   return false;
 }
