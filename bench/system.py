@@ -201,7 +201,7 @@ class Bench:
 
     def burst(self):
         count = 20_000 if self.quick else 100_000
-        rounds = 2 if self.quick else 3
+        rounds = 2 if self.quick else 5
         files = self.scratch / "burst"
         lab.make_files(files, count)
         more = self.scratch / "more"
@@ -244,14 +244,13 @@ class Bench:
                            digits=0)
 
     def throughput(self, what, limit, untraced, traced, key):
-        """The fastest of the rounds of each; `limit` None: no goal."""
-        without, with_ = Spread(one[key] for one in untraced), Spread(one[key] for one in traced)
-        ratio = without.best / with_.best
-        rounds = f"rounds {Spread(a / b for a, b in zip(without.values, with_.values)).text(2)}"
+        """The median of the rounds' ratios; `limit` None: no goal."""
+        ratios = Spread(without[key] / with_[key] for without, with_ in zip(untraced, traced))
+        rounds = f"[{min(ratios.values):.2f}..{max(ratios.values):.2f}]"
         if limit:
-            self.table.at_least(what, limit, ratio, detail=rounds)
+            self.table.at_least(what, limit, ratios.median, detail=rounds)
         else:
-            self.table.figure(what, f"{ratio:.2f}  {rounds}", ratio)
+            self.table.figure(what, f"{ratios.median:.2f}  {rounds}", ratios.median)
 
     def memory(self, name, limit_mib, usage):
         mib = {key: usage[key] / 1024 for key in ("VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem")}
@@ -279,7 +278,7 @@ class Bench:
 
     def mix(self):
         count = 5_000 if self.quick else 30_000
-        rounds = 3 if self.quick else 5
+        rounds = 3 if self.quick else 7
         top = self.scratch / "mix"
         for part in ("fstat", "relative"):
             lab.make_files(top / part, count)
@@ -417,7 +416,7 @@ def main():
     seconds = time.monotonic() - begin
     machine = os.uname()
     print(f"Linux {machine.release} {machine.machine}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, "
-          f"{seconds:.0f} s. Lower quartile or fastest of the rounds; rounds: median [range].")
+          f"{seconds:.0f} s. Lower quartile, median or fastest of the rounds; rounds: median [range].")
     bench.table.print()
     if arguments.json:
         arguments.json.write_text(json.dumps({"kernel": machine.release, "cpus": os.cpu_count(), "seconds": seconds,

@@ -308,39 +308,6 @@ __noinline int on_call(__u32 which)
   return 0;
 }
 
-/* The numbers that calls with a path have, 64 a word: constants of the code, since
- * every call of every process asks. */
-#define SNOOP_BIT(number, word) ((number) >= 0 && (number) / 64 == (word) ? 1ULL << ((number)&63) : 0)
-#if defined(__TARGET_ARCH_x86)
-#define SNOOP_BITS(name, x86_64, i386, arm64, op, ...) | SNOOP_BIT(x86_64, word) | SNOOP_BIT(i386, word)
-#else
-#define SNOOP_BITS(name, x86_64, i386, arm64, op, ...) | SNOOP_BIT(arm64, word) | SNOOP_BIT(i386, word)
-#endif
-
-static __always_inline __u64 calls_of_word(const __u32 word)
-{
-  return 0 SNOOP_SYSCALLS(SNOOP_BITS, SNOOP_NO_SYSCALL, SNOOP_NO_ARG);
-}
-
-static __always_inline bool has_path(__u64 number)
-{
-  __u64 bits;
-
-  switch (number / 64) {
-  case 0: bits = calls_of_word(0); break;
-  case 1: bits = calls_of_word(1); break;
-  case 2: bits = calls_of_word(2); break;
-  case 3: bits = calls_of_word(3); break;
-  case 4: bits = calls_of_word(4); break;
-  case 5: bits = calls_of_word(5); break;
-  case 6: bits = calls_of_word(6); break;
-  case 7: bits = calls_of_word(7); break;
-  default: return false;
-  }
-  return bits >> (number & 63) & 1;
-}
-_Static_assert(SNOOP_MAX_SYSCALL == 8 * 64, "has_path");
-
 /* The path that is_known() has read, once more, to have it. Global, so verified by itself. */
 __noinline int copy_path(__u32 which)
 {
@@ -409,7 +376,11 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   __s64 error;
   __u64 word;
 
-  if (!has_path(number))
+  if (number >= SNOOP_MAX_SYSCALL)
+    return 0;
+  rule = &cfg_rules[ABI_NATIVE][number & (SNOOP_MAX_SYSCALL - 1)];
+  word = first_word(rule);
+  if (!word)
     return 0;
   own = own_recents();
   if (!own)
@@ -418,16 +389,16 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   find_own_target(own, task);
   if (!(__u32)own->own.packed)
     return 0;
-  own->call.row = number & (SNOOP_MAX_SYSCALL - 1);
+  own->call.row = number;
   /* A branch, so that what comes next need not wait for it. */
   if (task_abi(task) == ABI_NATIVE) {
     copy_args(own->call.args, regs, ABI_NATIVE);
   } else {
     own->call.row += ABI_COMPAT * SNOOP_MAX_SYSCALL;
     copy_args(own->call.args, regs, ABI_COMPAT);
+    rule += ABI_COMPAT * SNOOP_MAX_SYSCALL;
+    word = first_word(rule);
   }
-  rule = rule_of(&own->call);
-  word = first_word(rule);
   error = error_of(ret);
   /* EFAULT of one of two paths: they are read before either is looked up. */
   if (error && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))

@@ -55,8 +55,8 @@ struct snoop_syscall_rule {
   __u8 flags;        /* of a plain call: `extra`, or else `follow_arg` */
   __u8 result;       /* argument with the address of what the call writes; with SNOOP_BEHIND, of its address */
   __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
-  __u8 reserved;
-  __u8 plain; /* SNOOP_PLAIN: what the call means is all in its arguments, and its path is one */
+  __u8 elsewhere;    /* the number has a row in another ABI: where a first word is 0, it has none at all */
+  __u8 plain;        /* SNOOP_PLAIN: what the call means is all in its arguments, and its path is one */
   __u8 path2;
   __u8 dirfd2;
   __u8 extra;

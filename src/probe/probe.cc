@@ -98,6 +98,7 @@ void fill_rules(Rules& rules, bool plain) {
         rule.result = SNOOP_NO_ARG;
         rule.follow_arg = SNOOP_NO_ARG;
         rule.plain = plain && is_plain(row) ? SNOOP_PLAIN : 0;
+        rules[0][numbers[abi]].elsewhere = 1;
         rule.flags = row.extra;
         for (const FollowRow& follow : follow_rows()) {
           if (follow.name == row.name) {
