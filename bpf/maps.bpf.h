@@ -127,15 +127,17 @@ struct {
 /* Number of the next entry of `seen_paths`; 0 is none. */
 __u64 next_entry = 1;
 
-/* A system call at its end. */
+/* A system call at its end: one cache line. */
 struct call {
-  __u64 args[8]; /* six, and 0 */
-  __u64 row;     /* of cfg_rules, those of all ABIs one after the other: the number and the ABI */
+  __u64 args[SNOOP_NO_ARG + 1]; /* six, and 0 */
+  __u64 row;                    /* of cfg_rules, those of all ABIs one after the other: the number and the ABI */
 };
+_Static_assert(sizeof(struct call) == 64, "arg_of");
 
+/* No rule names the one behind them. */
 static __always_inline __u64 arg_of(const struct call *call, __u32 n)
 {
-  return call->args[n & 7];
+  return ((const __u64 *)call)[n & 7];
 }
 
 static __always_inline __u32 number_of(const struct call *call)

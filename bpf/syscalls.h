@@ -39,7 +39,7 @@ enum snoop_syscall_op {
 };
 
 /* Arguments are counted from 0; SNOOP_NO_ARG: there is none. */
-#define SNOOP_NO_ARG 7
+#define SNOOP_NO_ARG 6
 /* One more than the highest system call number that the table can hold. */
 #define SNOOP_MAX_SYSCALL 512
 /* The call does not exist on this architecture. */
