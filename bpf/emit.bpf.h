@@ -75,18 +75,31 @@ static __always_inline __u64 call_hash(const struct own_target *own, const struc
   return mix_word(own->hash, stir(arguments + file_id, own->factor) + (root ^ call->row << 48), own->factor);
 }
 
-/*
- * A number for an open file, by inode and by the names of its dentry and of the directory around
- * that, which the kernel salts with the addresses of the directories (fs/namei.c: full_name_hash). An
- * inode can have several names, and its number can be used again.
- */
-static __always_inline __u64 file_identity(struct dentry *dentry, struct inode *inode, __u64 factor)
+/* A number for a root directory, which that mount may have at another place too. */
+static __always_inline __u64 root_number(__u64 dentry, struct mount *mnt, __u64 factor)
 {
-  struct dentry *parent = READ(dentry, d_parent);
-  __u64 id = stir(READ(inode, i_ino) ^ (__u64)READ(inode, i_generation) << 32, factor);
+  __u64 mount = (__u64)mnt;
 
-  id = stir(id + READ(dentry, d_name.hash_len), factor);
-  return stir(id + (READ(parent, d_name.hash_len) ^ (__u64)READ(READ(inode, i_sb), s_dev) << 32), factor);
+  if (bpf_core_field_exists(struct mount, mnt_id_unique))
+    mount = READ(mnt, mnt_id_unique);
+  return dentry + mount * factor;
+}
+
+/*
+ * A number for a file and for where it is: an inode can have several names, and its number can
+ * be used again, as can the addresses of dentries. 0: too deep to say.
+ */
+static __always_inline __u64 file_identity(const struct place *place)
+{
+  __u64 identity = place_identity(place);
+  struct dentry *dentry = place->dentry;
+  struct inode *inode;
+
+  if (identity || READ(dentry, d_parent) != dentry)
+    return identity;
+  /* In no directory: a memfd, a pipe. */
+  inode = READ(dentry, d_inode);
+  return (READ(inode, i_ino) + ((__u64)READ(READ(inode, i_sb), s_dev) << 32)) * cfg_hash_seed[1];
 }
 
 /* Two places where it can be, in one cache line. */
@@ -220,7 +233,9 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
     mix(key, base);
   bucket = seen_bucket_of(key->hash[0]);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | scratch->event.path_len);
-  mix(key, (__u64)scratch->access.root.dentry);
+  /* Out of memory it is a number to the verifier, not a pointer. */
+  mix(key,
+      root_number(*(const volatile __u64 *)&scratch->access.root.dentry, scratch->access.root.mnt, cfg_hash_seed[1]));
   mix(key, scratch->access.file_id);
   return bucket;
 }
@@ -449,8 +464,7 @@ __noinline int append_resolved(__u32 which)
 static __always_inline bool is_tag_true(const struct scratch *scratch)
 {
   const struct access *access = &scratch->access;
-  /* Out of memory it is a number to the verifier, not a pointer. */
-  __u64 root = *(const volatile __u64 *)&access->root.dentry;
+  __u64 root = root_number(*(const volatile __u64 *)&access->root.dentry, access->root.mnt, cfg_hash_seed[1]);
   struct recents *own = own_recents();
 
   return own && access->tag &&
@@ -472,7 +486,7 @@ __noinline int emit_access(__u32 which)
   if (!scratch)
     return 0;
   access = &scratch->access;
-  access->uncached = !cfg_first_sight_only;
+  access->uncached = !cfg_first_sight_only || access->too_deep;
   if (scratch->event.flags & SNOOP_FLAG_RELATIVE) {
     base = access->base_names ? access->base_identity : place_identity(&access->base);
     access->uncached |= !base;
@@ -547,27 +561,22 @@ static __always_inline void start_access(struct scratch *scratch, struct task_st
   __builtin_memset(scratch->event.reserved, 0, sizeof(scratch->event.reserved));
 }
 
-static __always_inline void set_inode(struct scratch *scratch, struct dentry *dentry, struct inode *inode)
+static __always_inline void set_place(struct scratch *scratch, const struct place *place, struct inode *inode)
 {
   scratch->access.inode = inode;
-  scratch->access.file_id = file_identity(dentry, inode, cfg_hash_seed[1]);
+  scratch->access.file_id = file_identity(place);
+  scratch->access.too_deep = !scratch->access.file_id;
   scratch->event.inode = READ(inode, i_ino);
 }
 
 /* The file behind a descriptor, or the image of a program. */
 static __always_inline void set_file(struct scratch *scratch, struct file *file)
 {
-  scratch->access.file = file;
-  set_inode(scratch, READ(file, f_path.dentry), READ(file, f_inode));
-}
-
-/* The dentry of a mapped file, as a descriptor of it would have it. */
-static __always_inline struct dentry *dentry_of_mapped(struct file *file)
-{
   struct place place;
 
-  place_of_mapped(&place, file);
-  return place.dentry;
+  place_of_file(&place, file);
+  scratch->access.file = file;
+  set_place(scratch, &place, READ(file, f_inode));
 }
 
 /* A file that was made just now: no other each time, so known by its name. */
@@ -577,13 +586,22 @@ static __always_inline void set_created_file(struct scratch *scratch, struct fil
   scratch->access.inode = READ(file, f_inode);
 }
 
+/* The inode of a mapped file, as a descriptor of it would have it. */
+static __always_inline struct inode *inode_of(const struct place *place)
+{
+  struct dentry *dentry = place->dentry;
+
+  return READ(dentry, d_inode);
+}
+
 static __always_inline void set_mapped_file(struct scratch *scratch, struct file *file)
 {
-  struct dentry *dentry = dentry_of_mapped(file);
+  struct place place;
 
+  place_of_mapped(&place, file);
   scratch->access.file = file;
   scratch->access.mapped = true;
-  set_inode(scratch, dentry, READ(dentry, d_inode));
+  set_place(scratch, &place, inode_of(&place));
 }
 
 #endif

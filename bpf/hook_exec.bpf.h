@@ -61,6 +61,15 @@ static __always_inline bool read_fd_path(struct scratch *scratch, const char *fd
   return true;
 }
 
+/* Whether the mapped file is this one. */
+static __always_inline bool is_file_of(struct file *mapped, struct file *image)
+{
+  struct place place;
+
+  place_of_mapped(&place, mapped);
+  return inode_of(&place) == READ(image, f_inode);
+}
+
 static long on_vma(struct task_struct *task, struct vm_area_struct *vma, struct file **file)
 {
   *file = READ(vma, vm_file);
@@ -123,7 +132,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
   /* The new program starts in its loader, if it has one. */
   regs = (const struct pt_regs *)bpf_task_pt_regs(task);
   bpf_find_vma(task, user_ip(regs), on_vma, &loader, 0);
-  if (loader && READ(dentry_of_mapped(loader), d_inode) != READ(image, f_inode)) {
+  if (loader && !is_file_of(loader, image)) {
     count_event(scratch);
     scratch->event.type = SNOOP_EVENT_ELF_INTERPRETER;
     scratch->event.flags = SNOOP_FLAG_RELATIVE;

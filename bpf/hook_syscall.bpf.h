@@ -262,6 +262,8 @@ __noinline int on_call(__u32 which)
       bpf_probe_read_user(&scratch->access.result_buffer, sizeof(scratch->access.result_buffer),
                           (const void *)scratch->access.result_buffer);
     scratch->access.result_size = rule->result_words ? rule->result_words * 8 : (__u32)ret;
+    if (!rule->result_words && !(rule->result & SNOOP_BEHIND) && !arg_of(call, rule->result + 1))
+      scratch->access.result_size = 0; /* only asked how much there is */
   }
   switch (meaning->op) {
   case SNOOP_OP_OPEN:

@@ -63,6 +63,7 @@ struct mount {
   struct vfsmount mnt;
   struct mnt_namespace *mnt_ns;
   int mnt_id;
+  __u64 mnt_id_unique; /* never used again; since 6.8 */
 };
 
 struct path {

@@ -42,6 +42,10 @@ static __always_inline bool is_path_overwritten(const struct call *call, __u64 r
 {
   __u64 result_size = IN_WORD(rule, result_words) ? IN_WORD(rule, result_words) * 8 : (__u64)ret;
 
+  /* The argument behind is how much there is room for: none, where only that was asked. */
+  if (!IN_WORD(rule, result_words) && !arg_of(call, IN_WORD(rule, result) + 1))
+    result_size = 0;
+
   return IN_WORD(rule, result) != SNOOP_NO_ARG && !error_of(ret) &&
          is_overwritten(arg_of(call, IN_WORD(rule, path)), size, arg_of(call, IN_WORD(rule, result)), result_size);
 }
@@ -88,16 +92,21 @@ static __always_inline bool hash_call(__u64 *hash, const struct recents *own, __
                                       struct fs_struct *fs, long ret)
 {
   const struct call *call = &own->call;
-  __u64 root = READ_NUMBER(&fs->root.dentry);
+  struct mount *mnt = (struct mount *)(READ_NUMBER(&fs->root.mnt) - bpf_core_field_offset(struct mount, mnt));
+  __u64 root = root_number(READ_NUMBER(&fs->root.dentry), mnt, own->own.factor);
   __u64 arguments = arguments_of(call, rule, ret);
   __u64 opened = 0;
 
   if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error_of(ret)) {
     struct file *file = file_of_fd(task, ret);
+    struct place place;
 
     if (!file || READ(file, f_mode) & FMODE_CREATED)
       return false;
-    opened = file_identity(READ(file, f_path.dentry), READ(file, f_inode), own->own.factor);
+    place_of_file(&place, file);
+    opened = file_identity(&place);
+    if (!opened)
+      return false;
   }
   *hash = call_hash(&own->own, call, arguments, root, opened);
   return true;

@@ -254,7 +254,7 @@ struct access {
   __u64 base_names;     /* address of the base's names, walked before; 0: walk now */
   __u64 base_identity;  /* of those */
   __u32 base_len;       /* of those, in bytes */
-  __u64 file_id;        /* file_identity() of it; 0: not known, or made just now */
+  __u64 file_id;        /* file_identity() of it; 0: not known, too deep, or made just now */
   __u64 tag;            /* of the call, for `recents`; 0: none */
   __u64 tag_base;       /* identity of the base that the tag was made with; 0: none */
   __u64 tag_begin;      /* and call_hash() */
@@ -270,6 +270,7 @@ struct access {
   bool named_by_file;   /* there is no path but that of the file */
   bool may_be_nameless; /* and if there is none either, it is nothing to report */
   bool mapped;          /* the file is that of a mapping, not of a descriptor */
+  bool too_deep;        /* the file is: it has no identity */
   bool path_hashed;     /* in `key`, and nothing else is yet */
   bool uncached;        /* has no identity that a later access could be compared with */
 };

@@ -81,11 +81,34 @@ struct climb {
   __u64 found; /* identity at the top; 0: none yet */
 };
 
+/* Its directory, and the hash of its name in there. */
+struct link {
+  struct dentry *parent;
+  __u64 hash_len;
+};
+
+static __always_inline struct link link_of(struct dentry *dentry)
+{
+  struct link link;
+
+#ifndef SNOOP_TYPED_READS
+  /* With one call, where they lie side by side. */
+  if (bpf_core_field_offset(struct dentry, d_name.hash_len) ==
+      bpf_core_field_offset(struct dentry, d_parent) + sizeof(link.parent)) {
+    bpf_probe_read_kernel(&link, sizeof(link), (void *)dentry + bpf_core_field_offset(struct dentry, d_parent));
+    return link;
+  }
+#endif
+  link.parent = READ(dentry, d_parent);
+  link.hash_len = READ(dentry, d_name.hash_len);
+  return link;
+}
+
 /* true: at the top. */
 static __always_inline bool climb_once(struct climb *climb)
 {
   struct dentry *dentry = climb->dentry;
-  struct dentry *parent;
+  struct link link;
 
   if (dentry == climb->mnt_root) {
     struct mount *below = climb->mnt;
@@ -100,12 +123,12 @@ static __always_inline bool climb_once(struct climb *climb)
     climb->mnt_root = READ(mnt, mnt.mnt_root);
     return false;
   }
-  parent = READ(dentry, d_parent);
-  if (parent == dentry)
+  link = link_of(dentry);
+  if (link.parent == dentry)
     return true; /* in no directory */
-  climb->identity = (climb->identity ^ READ(dentry, d_name.hash_len)) * 0xff51afd7ed558ccdULL;
+  climb->identity = (climb->identity ^ link.hash_len) * 0xff51afd7ed558ccdULL;
   climb->identity ^= climb->identity >> 32;
-  climb->dentry = parent;
+  climb->dentry = link.parent;
   return false;
 }
 
@@ -115,16 +138,17 @@ static long climb_step(__u32 index, struct climb *climb)
 }
 
 /*
- * A number that changes when the path of this place does: from the name hashes
+ * A number that changes when the path of this place does: from the name hashes of it and
  * of all directories up to the top of the mount namespace, mount points too. The
  * kernel salts each with the parent's address (fs/namei.c: full_name_hash), so a
  * rename at any level shows. They have 32 bits, which siblings may share: so the
- * directory's own inode is in it. No mount's own address is: they are used again.
+ * own inode is in it. No mount's own address is: they are used again.
  * 0: too deep to say. Global, so verified by itself.
  */
 __noinline __u64 place_identity(const struct place *place)
 {
   struct climb climb = {};
+  struct climb rest;
   struct dentry *dentry;
   struct inode *inode;
   struct mount *mnt;
@@ -143,8 +167,10 @@ __noinline __u64 place_identity(const struct place *place)
     if (climb_once(&climb))
       return climb.found;
   }
-  bpf_loop(IDENTITY_LEVELS - STEPS_INLINE, climb_step, &climb, 0);
-  return climb.found;
+  /* In memory, as that above need not be. */
+  rest = climb;
+  bpf_loop(IDENTITY_LEVELS - STEPS_INLINE, climb_step, &rest, 0);
+  return rest.found;
 }
 
 enum walk_state {

@@ -2,12 +2,14 @@
 // From what a program writes to the absolute path, on the real kernel.
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -339,6 +341,54 @@ TEST_F(PathTest, LinkThatLeadsToAnotherNameOfTheSameFileLater) {
   EXPECT_EQ(at(accesses, path("current/name")).size(), 2U);
 }
 
+TEST_F(PathTest, FileWhoseDirectoryFarUpIsRenamed) {
+  std::filesystem::create_directories("1/a/x");
+  write_file("1/a/x/name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    const char* versions[] = {"1", "2"};
+    for (int version = 0; version < 2; version++) {
+      if ((version == 1 && ::rename(versions[0], versions[1]) != 0) || !point_to("current", versions[version])) {
+        return errno;
+      }
+      for (int i = 0; i < 3; i++) {
+        if (::open("current/a/x/name", O_RDONLY) < 0) {
+          return errno;
+        }
+      }
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(led_to(accesses, path("current/a/x/name")), ElementsAre(path("1/a/x/name"), path("2/a/x/name")));
+}
+
+TEST_F(PathTest, FileThatIsMountedTwice) {
+  for (const char* name : {"real", "1", "2"}) {
+    std::filesystem::create_directory(name);
+  }
+  write_file("real/name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+      return errno;
+    }
+    for (const char* place : {"1", "2"}) {
+      if (::mount("real", place, nullptr, MS_BIND, nullptr) != 0 || !point_to("current", place)) {
+        return errno;
+      }
+      for (int i = 0; i < 3; i++) {
+        if (::open("current/name", O_RDONLY) < 0) {
+          return errno;
+        }
+      }
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(led_to(accesses, path("current/name")), ElementsAre(path("1/name"), path("2/name")));
+}
+
 // As with the files of a ConfigMap. The file system may give each file the inode number of the one before.
 TEST_F(PathTest, FilesThatTakeTheirPlacesOneAfterTheOther) {
   constexpr int kVersions = 20;
@@ -515,6 +565,22 @@ TEST_F(PathTest, AnswerOverItsOwnPathByAnotherMappingIsCounted) {
   EXPECT_EQ(capture.last_status(), 0);
   EXPECT_THAT(accesses, IsEmpty());
   EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+TEST_F(PathTest, QuestionForTheSizeOfAnAnswerWritesNone) {
+  write_file("name");
+  if (::setxattr("name", "user.one", "x", 1, 0) != 0) {
+    GTEST_SKIP() << "no extended attributes here: " << std::strerror(errno);
+  }
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    char name[16] = "name";
+    return ::syscall(SYS_listxattr, name, name, 0) > 0 && ::syscall(SYS_getxattr, name, "user.one", name, 0) > 0 ? 0
+                                                                                                                 : 1;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), ElementsAre(path("name")));
+  EXPECT_EQ(capture.stats().path_unreadable, 0U);
 }
 
 TEST_F(PathTest, AnswersOfOtherCallsOverTheirOwnPathAreCounted) {
