@@ -86,21 +86,43 @@ static __always_inline __u64 root_number(__u64 dentry, struct mount *mnt, __u64 
 }
 
 /*
- * A number for a file and for where it is: an inode can have several names, and its number can
- * be used again, as can the addresses of dentries. 0: too deep to say.
+ * A number for a file and for where it is: an inode can have several names, and its number can be
+ * used again, as can the addresses of dentries. As place_identity() has it, but where mounts have
+ * numbers that are never used again, that of its mount stands for all above. 0: too deep to say.
  */
-static __always_inline __u64 file_identity(const struct place *place)
+static __always_inline __u64 file_identity_inline(const struct place *place)
 {
-  __u64 identity = place_identity(place);
   struct dentry *dentry = place->dentry;
-  struct inode *inode;
+  struct inode *inode = READ(dentry, d_inode);
+  __u64 identity = begin_identity(inode);
+  struct dentry *top;
 
-  if (identity || READ(dentry, d_parent) != dentry)
-    return identity;
-  /* In no directory: a memfd, a pipe. */
-  inode = READ(dentry, d_inode);
-  return (READ(inode, i_ino) + ((__u64)READ(READ(inode, i_sb), s_dev) << 32)) * cfg_hash_seed[1];
+  if (!bpf_core_field_exists(struct mount, mnt_id_unique)) {
+    __u64 whole = place_identity(place);
+
+    return whole || READ(dentry, d_parent) != dentry ? whole : identity;
+  }
+  top = READ(place->mnt, mnt.mnt_root);
+  for (__u32 i = 0; i < STEPS_INLINE && dentry != top; i++) {
+    struct link link = link_of(dentry);
+
+    if (link.parent == dentry)
+      return identity; /* in no directory: a memfd, a pipe */
+    identity = mix_name(identity, link.hash_len);
+    dentry = link.parent;
+  }
+  return dentry == top ? mix_name(identity, READ(place->mnt, mnt_id_unique)) | 1 : place_identity(place);
 }
+
+/* The same as a function, where that is no matter: its stack is free again. */
+static __noinline __u64 file_identity(const struct place *place)
+{
+  return file_identity_inline(place);
+}
+
+#ifndef SNOOP_TYPED_READS
+#define file_identity_inline file_identity
+#endif
 
 /* Two places where it can be, in one cache line. */
 static __always_inline struct snoop_recent *recent_of(struct recents *own, __u64 tag)

@@ -104,7 +104,7 @@ static __always_inline bool hash_call(__u64 *hash, const struct recents *own, __
     if (!file || READ(file, f_mode) & FMODE_CREATED)
       return false;
     place_of_file(&place, file);
-    opened = file_identity(&place);
+    opened = file_identity_inline(&place);
     if (!opened)
       return false;
   }
@@ -217,6 +217,8 @@ static __always_inline bool is_known(struct recents *own, __u64 rule, struct tas
   bool absolute;
   __u64 begin;
 
+  if (!reads_text(own->own.map))
+    return is_known_by_helper(own, task, ret);
   if (!hash_call(&begin, own, rule, task, fs, ret)) {
     no_news(own);
     return false;

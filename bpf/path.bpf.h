@@ -104,6 +104,20 @@ static __always_inline struct link link_of(struct dentry *dentry)
   return link;
 }
 
+/* An identity is made of these: it begins with the inode, and takes in each name on the way up. */
+static __always_inline __u64 begin_identity(struct inode *inode)
+{
+  __u64 identity = (READ(inode, i_ino) ^ (__u64)READ(inode, i_generation) << 32) * 0xc4ceb9fe1a85ec53ULL;
+
+  return identity ^ identity >> 29 ^ READ(READ(inode, i_sb), s_dev);
+}
+
+static __always_inline __u64 mix_name(__u64 identity, __u64 hash_len)
+{
+  identity = (identity ^ hash_len) * 0xff51afd7ed558ccdULL;
+  return identity ^ identity >> 32;
+}
+
 /* true: at the top. */
 static __always_inline bool climb_once(struct climb *climb)
 {
@@ -126,8 +140,7 @@ static __always_inline bool climb_once(struct climb *climb)
   link = link_of(dentry);
   if (link.parent == dentry)
     return true; /* in no directory */
-  climb->identity = (climb->identity ^ link.hash_len) * 0xff51afd7ed558ccdULL;
-  climb->identity ^= climb->identity >> 32;
+  climb->identity = mix_name(climb->identity, link.hash_len);
   climb->dentry = link.parent;
   return false;
 }
@@ -158,8 +171,7 @@ __noinline __u64 place_identity(const struct place *place)
   mnt = place->mnt;
   dentry = place->dentry;
   inode = READ(dentry, d_inode);
-  climb.identity = (READ(inode, i_ino) ^ (__u64)READ(inode, i_generation) << 32) * 0xc4ceb9fe1a85ec53ULL;
-  climb.identity ^= climb.identity >> 29 ^ READ(READ(inode, i_sb), s_dev);
+  climb.identity = begin_identity(inode);
   climb.dentry = dentry;
   climb.mnt = mnt;
   climb.mnt_root = READ(mnt, mnt.mnt_root);

@@ -144,6 +144,12 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
   bpf_loop(span_gib + 1, try_map, &search, 0);
 }
 
+/* Whether read_text() can be used at all. */
+static __always_inline bool reads_text(__u64 map)
+{
+  return map != 0;
+}
+
 /*
  * Reads a text at this address of the process, and mixes it into its hash.
  * false: to be read with the helper. It also gets into `copy`, if that is not NULL, and up
@@ -157,7 +163,7 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   const __u64 *words;
   __u64 at;
 
-  if (!map)
+  if (!reads_text(map))
     return false;
   at = direct_address(mm, map, address);
   if (!at)
@@ -235,6 +241,11 @@ static __noinline bool is_empty_text(struct mm_struct *mm, __u64 address)
 }
 
 #else
+
+static __always_inline bool reads_text(__u64 map)
+{
+  return false;
+}
 
 static __always_inline bool is_empty_text(struct mm_struct *mm, __u64 address)
 {
