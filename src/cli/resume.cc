@@ -64,8 +64,11 @@ void sync_directory_of(const std::string& path) {
   }
 }
 
-/// Why it is not a report of this machine; empty: it is.
+/// Why it is not a recording of this machine; empty: it is.
 std::string difference(const Options& options, const ReportHeader& former) {
+  if (!former.merged_from.empty()) {
+    return "it was merged from other reports";
+  }
   ReportHeader here;
   name_host(options, here);
   if (former.hostname != here.hostname) {

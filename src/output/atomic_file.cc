@@ -21,16 +21,16 @@ namespace {
 std::string hint_for(int code, const std::string& directory) {
   switch (code) {
     case ENOENT:
-      return fmt::format("make the directory {}, or name another file with --report", directory);
+      return fmt::format("make the directory {}, or name another file", directory);
     case EACCES:
     case EPERM:
     case EROFS:
-      return fmt::format("make {} writable, or name another file with --report", directory);
+      return fmt::format("make {} writable, or name another file", directory);
     case ENOSPC:
     case EDQUOT:
       return "make room on that file system";
     default:
-      return "name another file with --report";
+      return "name another file";
   }
 }
 
@@ -163,7 +163,7 @@ Result<UniqueFd> claim(const std::string& path) {
     return fail(0,
                 fmt::format("another snoop{} writes to {} already",
                             is_known && other.pid > 0 ? fmt::format(" (pid {})", other.pid) : "", path),
-                "end that one, or name another file with --report");
+                "end that one, or name another file");
   }
   return {};
 }

@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output/report.h"
 
-#include <rapidjson/prettywriter.h>
-#include <rapidjson/stringbuffer.h>
-
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <string_view>
 #include <tuple>
 
-#include "base/text.h"
-#include "event.h"
 #include "output/identity_json.h"
 #include "output/json_bytes.h"
-#include "pipeline/access.h"
+#include "output/report_json.h"
 #include "pipeline/completeness.h"
 
 namespace snoop {
 
 namespace {
 
-using Writer = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
+using Writer = ReportWriter;
 
 /// Text on its way to the stream, so that it never is all in memory.
 class Output {
@@ -45,28 +39,6 @@ class Output {
   rapidjson::StringBuffer buffer_;
 };
 
-void put_time(Writer& json, std::string_view key, WallTime time) {
-  put_key(json, key);
-  put_text(json, rfc3339(time));
-}
-
-void put_list(Writer& json, std::string_view key, const std::vector<std::string_view>& names) {
-  put_key(json, key);
-  json.SetFormatOptions(rapidjson::kFormatSingleLineArray);
-  json.StartArray();
-  for (const std::string_view name : names) {
-    put_text(json, name);
-  }
-  json.EndArray();
-  json.SetFormatOptions(rapidjson::kFormatDefault);
-}
-
-void put_list_unless_empty(Writer& json, std::string_view key, const std::vector<std::string_view>& names) {
-  if (!names.empty()) {
-    put_list(json, key, names);
-  }
-}
-
 void put_losses(Writer& json, const Losses& losses) {
   put_number(json, "ring_full", losses.ring_full);
   put_number(json, "path_unreadable", losses.path_unreadable);
@@ -87,88 +59,24 @@ void put_intervals(Writer& json, std::string_view key, const std::vector<Interva
   json.EndArray();
 }
 
-/// Files, one after the other. They have few times and kinds of access among them, so
-/// the text of those is kept.
-class FilePrinter {
- public:
-  explicit FilePrinter(Writer& json) : json_(json) {}
-
-  void put(const AccessStore::Use& file) {
-    const uint16_t succeeded = kinds_with(file.seen, SNOOP_OUTCOME_OK);
-    const uint16_t missing = kinds_with(file.seen, SNOOP_OUTCOME_MISSING);
-    const uint16_t refused = kinds_with(file.seen, SNOOP_OUTCOME_REFUSED);
-    const uint16_t failed = kinds_with(file.seen, SNOOP_OUTCOME_OTHER);
-    const bool found = (succeeded | refused | failed) != 0;
-    // What the program did; where it got nowhere, what it tried.
-    const auto kinds = static_cast<uint16_t>(succeeded != 0 ? succeeded : missing | refused | failed);
-    json_.StartObject();
-    put_bytes(json_, "path", file.path);
-    put_list(json_, "access", names_of(kinds).kinds);
-    put_list_unless_empty(json_, "open_modes", names_of(kinds).open_modes);
-    put_key(json_, "found");
-    json_.Bool(found);
-    if (succeeded == 0 && found) {
-      put_key(json_, "succeeded");
-      json_.Bool(false);
-    }
-    // Where it was never found, `access` says it already.
-    put_kinds_unless_none("missing", "missing_open_modes", found ? missing : 0);
-    put_kinds_unless_none("refused", "refused_open_modes", refused);
-    put_kinds_unless_none("failed", "failed_open_modes", failed);
-    if (file.resolved != file.path) {
-      put_bytes_unless_empty(json_, "resolved", file.resolved);
-    }
-    put_key(json_, "first_seen");
-    put_text(json_, first_seen_.of(file.first_seen));
-    put_key(json_, "last_seen");
-    put_text(json_, last_seen_.of(file.last_seen));
-    put_number(json_, "count", file.count);
-    put_key(json_, "origin");
-    put_text(json_, origin_name(file.origin));
-    put_bytes_unless_empty(json_, "mount", file.mount);
-    json_.EndObject();
+void put_merged_from(Writer& json, const std::vector<ReportSource>& sources) {
+  put_key(json, "merged_from");
+  json.StartArray();
+  for (const ReportSource& source : sources) {
+    json.StartObject();
+    put_bytes(json, "hostname", source.hostname);
+    put_bytes_unless_empty(json, "machine_id", source.machine_id);
+    put_time(json, "started_at", source.started_at);
+    put_time(json, "last_updated_at", source.updated_at);
+    put_number(json, "runs", source.runs);
+    put_key(json, "complete");
+    json.Bool(source.complete);
+    put_key(json, "final");
+    json.Bool(source.final);
+    json.EndObject();
   }
-
- private:
-  struct Names {
-    std::vector<std::string_view> kinds;
-    std::vector<std::string_view> open_modes;
-  };
-  class TimeText {
-   public:
-    const std::string& of(WallTime time) {
-      if (time != time_ || text_.empty()) {
-        time_ = time;
-        text_ = rfc3339_seconds(time);
-      }
-      return text_;
-    }
-
-   private:
-    WallTime time_ = 0;
-    std::string text_;
-  };
-
-  const Names& names_of(uint16_t kinds) {
-    const auto [found, is_new] = names_.try_emplace(kinds);
-    if (is_new) {
-      found->second = {kind_names(kinds), open_mode_names(kinds)};
-    }
-    return found->second;
-  }
-  /// The kinds that ended in one way.
-  void put_kinds_unless_none(std::string_view key, std::string_view open_modes_key, uint16_t kinds) {
-    if (kinds != 0) {
-      put_list_unless_empty(json_, key, names_of(kinds).kinds);
-      put_list_unless_empty(json_, open_modes_key, names_of(kinds).open_modes);
-    }
-  }
-
-  Writer& json_;
-  std::map<uint16_t, Names> names_;
-  TimeText first_seen_;
-  TimeText last_seen_;
-};
+  json.EndArray();
+}
 
 void put_loss_windows(Writer& json, const std::vector<LossWindow>& windows) {
   put_key(json, "loss_windows");
@@ -186,7 +94,10 @@ void put_loss_windows(Writer& json, const std::vector<LossWindow>& windows) {
 
 void put_discovery(Writer& json, const Container& container, WallTime now) {
   Discovery curve = container.discovery;
-  curve.extend(container.ended_at != 0 ? std::min(container.ended_at, now) : now);
+  // No further than somebody looked.
+  for (const Interval& interval : container.observed_until(now)) {
+    curve.extend(interval.to);
+  }
   put_key(json, "discovery");
   json.StartObject();
   put_time(json, "from", curve.from());
@@ -300,8 +211,13 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   std::for_each(containers.begin(), containers.end(), take);
   std::for_each(former.begin(), former.end(), take);
   std::stable_sort(sorted.begin(), sorted.end(), [](const Container* a, const Container* b) {
-    return std::tie(a->cgroup_path, a->cgroup_id, a->image, a->image_digest) <
-           std::tie(b->cgroup_path, b->cgroup_id, b->image, b->image_digest);
+    const auto key = [](const Container& container) {
+      const Identity& identity = container.identity;
+      return std::tie(container.cgroup_path, container.cgroup_id, container.image, container.image_digest,
+                      identity.image_id, container.name, identity.namespace_name, identity.is_sandbox,
+                      container.undecided, identity.not_observable);
+    };
+    return key(*a) < key(*b);
   });
   const uint64_t dropped = losses.sum() + header.undecodable + header.skipped_runs;
 
@@ -339,6 +255,9 @@ void write_report(std::FILE* stream, const ReportHeader& header, const std::vect
   put_time(json, "last_updated_at", header.updated_at);
   put_number(json, "runs", header.runs);
   put_intervals(json, "gaps", header.gaps);
+  if (!header.merged_from.empty()) {
+    put_merged_from(json, header.merged_from);
+  }
   put_key(json, "final");
   json.Bool(header.final);
   put_key(json, "complete");

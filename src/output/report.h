@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <cstdio>
 #include <map>
@@ -15,6 +16,26 @@ namespace snoop {
 
 /// Of the report format, docs/report.schema.json.
 inline constexpr int kReportSchemaVersion = 1;
+
+/// Most that a count of a report can be: more than happens in a thousand years. Sums end there.
+inline constexpr uint64_t kMaxReportedCount = 1ULL << 60;
+
+/// What stands where merged reports do not agree and something must stand.
+inline constexpr const char* kSeveral = "several";
+
+/// A report that became part of a merged one.
+struct ReportSource {
+  std::string hostname;
+  /// Empty: not known.
+  std::string machine_id;
+  WallTime started_at = 0;
+  WallTime updated_at = 0;
+  uint64_t runs = 1;
+  bool complete = false;
+  bool final = false;
+
+  auto operator<=>(const ReportSource&) const = default;
+};
 
 /// What a report says about everything but the containers.
 struct ReportHeader {
@@ -47,6 +68,8 @@ struct ReportHeader {
   uint64_t runs = 1;
   /// Between the runs.
   std::vector<Interval> gaps;
+  /// Sorted; empty: not merged.
+  std::vector<ReportSource> merged_from;
   /// Losses that belong to no container.
   uint64_t undecodable = 0;
   uint64_t skipped_runs = 0;

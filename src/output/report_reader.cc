@@ -30,9 +30,6 @@ constexpr size_t kMaxTokenBytes = 4UL << 20;
 constexpr size_t kMaxDepth = 32;
 /// Of what is held at a time: a file, and the container and the top around it.
 constexpr size_t kMaxHeldBytes = 64UL << 20;
-constexpr size_t kMaxContainers = 100'000;
-/// More than happens in a thousand years.
-constexpr uint64_t kMaxCount = 1ULL << 60;
 
 /// A JSON value without those parts of it that were handled already.
 struct Value {
@@ -69,7 +66,7 @@ const Value& get(const Value& object, std::string_view key, Value::Type type) {
   return *value;
 }
 
-uint64_t get_number(const Value& object, std::string_view key, uint64_t most = kMaxCount) {
+uint64_t get_number(const Value& object, std::string_view key, uint64_t most = kMaxReportedCount) {
   const uint64_t number = get(object, key, Value::Type::kNumber).number;
   if (number > most) {
     damaged(fmt::format("{} is {}", key, number));
@@ -123,13 +120,13 @@ std::vector<Interval> get_intervals(const Value& object, std::string_view key) {
   return intervals;
 }
 
-Losses get_losses(const Value& object) {
+Losses get_losses(const Value& object, uint64_t most = kMaxReportedCount) {
   const Value& losses = get(object, "losses", Value::Type::kObject);
-  return {.ring_full = get_number(losses, "ring_full"),
-          .path_unreadable = get_number(losses, "path_unreadable"),
-          .path_truncated = get_number(losses, "path_truncated"),
-          .base_unknown = get_number(losses, "base_unknown"),
-          .files_over_limit = get_number(losses, "files_over_limit")};
+  return {.ring_full = get_number(losses, "ring_full", most),
+          .path_unreadable = get_number(losses, "path_unreadable", most),
+          .path_truncated = get_number(losses, "path_truncated", most),
+          .base_unknown = get_number(losses, "base_unknown", most),
+          .files_over_limit = get_number(losses, "files_over_limit", most)};
 }
 
 /// A mask from names of its bits; `names_of` gives those of a mask.
@@ -258,7 +255,7 @@ Discovery get_discovery(const Value& container) {
   }
   std::vector<uint64_t> new_files;
   for (const Value& item : get(discovery, "new_files", Value::Type::kArray).items) {
-    if (item.type != Value::Type::kNumber || item.number > kMaxCount || new_files.size() == Discovery::kMaxBuckets) {
+    if (item.type != Value::Type::kNumber || item.number > kMaxReportedCount || new_files.size() == Discovery::kMaxBuckets) {
       damaged("new_files is none of a curve");
     }
     new_files.push_back(item.number);
@@ -363,7 +360,7 @@ void check_sums(const Value& top, const ReportContents& contents) {
     losses += container.earlier_losses;
     total_events += container.earlier_events;
   }
-  const Losses said = get_losses(top);
+  const Losses said = get_losses(top, UINT64_MAX);
   const ReportHeader& header = contents.header;
   const uint64_t dropped = said.sum() + header.undecodable + header.skipped_runs;
   const bool same = said.ring_full == losses.ring_full && said.path_unreadable == losses.path_unreadable &&
@@ -375,6 +372,22 @@ void check_sums(const Value& top, const ReportContents& contents) {
   if (!same) {
     damaged("its sums are not those of its containers");
   }
+}
+
+std::vector<ReportSource> get_merged_from(const Value& top) {
+  std::vector<ReportSource> sources;
+  if (find(top, "merged_from") != nullptr) {
+    for (const Value& item : get(top, "merged_from", Value::Type::kArray).items) {
+      sources.push_back({.hostname = get_bytes(item, "hostname"),
+                         .machine_id = get_bytes_or_none(item, "machine_id"),
+                         .started_at = get_time(item, "started_at"),
+                         .updated_at = get_time(item, "last_updated_at"),
+                         .runs = get_number(item, "runs"),
+                         .complete = get_flag(item, "complete"),
+                         .final = get_flag(item, "final")});
+    }
+  }
+  return sources;
 }
 
 void read_top(const Value& top, ReportContents& contents) {
@@ -414,6 +427,7 @@ void read_top(const Value& top, ReportContents& contents) {
   header.updated_at = get_time(top, "last_updated_at");
   header.runs = get_number(top, "runs");
   header.gaps = get_intervals(top, "gaps");
+  header.merged_from = get_merged_from(top);
   header.final = get_flag(top, "final");
   const Value& losses = get(top, "losses", Value::Type::kObject);
   header.undecodable = get_number(losses, "undecodable");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdio>
 #include <vector>
 
@@ -8,6 +9,9 @@
 #include "output/report.h"
 
 namespace snoop {
+
+/// Of a report that can be read.
+inline constexpr size_t kMaxContainers = 100'000;
 
 /// What a report says. Writing it again gives the same bytes.
 struct ReportContents {

@@ -55,7 +55,8 @@ void unite_closest(std::vector<LossWindow>& windows) {
   windows.erase(windows.begin() + static_cast<std::ptrdiff_t>(pair.second));
 }
 
-/// Neither the first nor the last goes: when it began and ended.
+}  // namespace
+
 void limit_intervals(std::vector<Interval>& intervals) {
   while (intervals.size() > kMaxIntervals) {
     const auto shortest = std::min_element(intervals.begin() + 1, intervals.end() - 1,
@@ -63,8 +64,6 @@ void limit_intervals(std::vector<Interval>& intervals) {
     intervals.erase(shortest);
   }
 }
-
-}  // namespace
 
 void add_gap(std::vector<Interval>& gaps, Interval gap) {
   gaps.push_back(gap);

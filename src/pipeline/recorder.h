@@ -55,6 +55,8 @@ struct LossWindow {
 inline constexpr size_t kMaxIntervals = 1000;
 /// Unites the two gaps that lie closest to each other if there are too many.
 void add_gap(std::vector<Interval>& gaps, Interval gap);
+/// Leaves out the shortest if there are too many, but neither the first nor the last: when it began and ended.
+void limit_intervals(std::vector<Interval>& intervals);
 
 /// A target and what it used.
 struct Container {
