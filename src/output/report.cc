@@ -17,28 +17,6 @@ namespace {
 
 using Writer = ReportWriter;
 
-/// Text on its way to the stream, so that it never is all in memory.
-class Output {
- public:
-  explicit Output(std::FILE* stream) : stream_(stream) { buffer_.Reserve(2 * kEnough); }
-  [[nodiscard]] rapidjson::StringBuffer& buffer() { return buffer_; }
-  void flush_if_enough() {
-    if (buffer_.GetSize() >= kEnough) {
-      flush();
-    }
-  }
-  /// What goes wrong stands in the stream's error flag.
-  void flush() {
-    std::fwrite(buffer_.GetString(), 1, buffer_.GetSize(), stream_);
-    buffer_.Clear();
-  }
-
- private:
-  static constexpr size_t kEnough = 64UL * 1024;
-  std::FILE* stream_;
-  rapidjson::StringBuffer buffer_;
-};
-
 void put_losses(Writer& json, const Losses& losses) {
   put_number(json, "ring_full", losses.ring_full);
   put_number(json, "path_unreadable", losses.path_unreadable);
@@ -139,7 +117,7 @@ bool is_maybe_of_image(const AccessStore::Entry& entry) {
   return entry.origin() == FileOrigin::kImage || entry.origin() == FileOrigin::kUnknown;
 }
 
-void put_container(Output& output, Writer& json, WallTime now, const Container& container, bool only_image) {
+void put_container(JsonOutput& output, Writer& json, WallTime now, const Container& container, bool only_image) {
   const auto& entries = container.files.entries();
   std::vector<uint32_t> order;
   order.reserve(entries.size());
@@ -193,7 +171,7 @@ void put_container(Output& output, Writer& json, WallTime now, const Container& 
 void write_report(std::FILE* stream, const ReportHeader& header, const std::vector<Container>& containers,
                   const std::vector<Container>& former) {
   const WallTime now = to_whole_milliseconds(header.updated_at);
-  Output output(stream);
+  JsonOutput output(stream);
   Writer json(output.buffer());
   json.SetIndent(' ', 1);
 

@@ -4,7 +4,9 @@
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <map>
 #include <string>
 #include <string_view>
@@ -22,6 +24,28 @@ namespace snoop {
 // Members of a report that other output has, too.
 
 using ReportWriter = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
+
+/// Text on its way to the stream, so that it never is all in memory.
+class JsonOutput {
+ public:
+  explicit JsonOutput(std::FILE* stream) : stream_(stream) { buffer_.Reserve(2 * kEnough); }
+  [[nodiscard]] rapidjson::StringBuffer& buffer() { return buffer_; }
+  void flush_if_enough() {
+    if (buffer_.GetSize() >= kEnough) {
+      flush();
+    }
+  }
+  /// What goes wrong stands in the stream's error flag.
+  void flush() {
+    std::fwrite(buffer_.GetString(), 1, buffer_.GetSize(), stream_);
+    buffer_.Clear();
+  }
+
+ private:
+  static constexpr size_t kEnough = 64UL * 1024;
+  std::FILE* stream_;
+  rapidjson::StringBuffer buffer_;
+};
 
 inline void put_time(ReportWriter& json, std::string_view key, WallTime time) {
   put_key(json, key);
