@@ -10,6 +10,8 @@ namespace snoop {
 [[nodiscard]] int record_command(const Options& options);
 [[nodiscard]] int trace_command(const Options& options);
 [[nodiscard]] int containers_command(const Options& options);
+[[nodiscard]] int merge_command(const Options& options);
+[[nodiscard]] int diff_command(const Options& options);
 [[nodiscard]] int check_command(const Options& options);
 [[nodiscard]] int version_command();
 [[nodiscard]] int config_command(const Options& options);

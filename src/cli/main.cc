@@ -51,6 +51,10 @@ int main(int argc, char** argv) {
       return snoop::trace_command(parsed.options);
     case snoop::Command::kContainers:
       return with_output(snoop::containers_command(parsed.options));
+    case snoop::Command::kMerge:
+      return with_output(snoop::merge_command(parsed.options));
+    case snoop::Command::kDiff:
+      return snoop::diff_command(parsed.options);
     case snoop::Command::kCheck:
       return with_output(snoop::check_command(parsed.options));
     case snoop::Command::kVersion:

@@ -14,6 +14,7 @@
 #include <tuple>
 
 #include "cli/mistake.h"
+#include "cli/options_of_reports.h"
 #include "cli/settings.h"
 #include "container/runtime_socket.h"
 #include "probe/probe.h"
@@ -336,6 +337,8 @@ struct CommandLine {
   CLI::App* record = nullptr;
   CLI::App* trace = nullptr;
   CLI::App* containers = nullptr;
+  CLI::App* merge = nullptr;
+  CLI::App* diff = nullptr;
   CLI::App* check = nullptr;
   CLI::App* config = nullptr;
   CLI::App* version = nullptr;
@@ -355,6 +358,7 @@ struct CommandLine {
         "  snoop containers                         which containers are there?\n"
         "  snoop record --container web --report web.json\n"
         "  snoop trace --all                        watch it happen\n"
+        "  snoop diff old.json new.json             what does the new image use?\n"
         "  snoop check                              can it work here?\n"
         "\n'snoop COMMAND --help' tells more.");
 
@@ -463,6 +467,11 @@ struct CommandLine {
                                    "\nExit code: 0 also where there is none; 1 if cgroups cannot be read.\n\n") +
                        kFooter);
 
+    merge = add_merge_command(app, options_of[Command::kMerge]);
+    add_log_options(*merge, options_of[Command::kMerge]);
+    diff = add_diff_command(app, options_of[Command::kDiff]);
+    add_log_options(*diff, options_of[Command::kDiff]);
+
     check = app.add_subcommand("check", "Tells what this kernel, its cgroups and these privileges allow");
     add_log_options(*check, options_of[Command::kCheck]);
     check->footer(
@@ -545,6 +554,7 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
     const std::map<const CLI::App*, Command> commands = {
         {line.run, Command::kRun},     {line.record, Command::kRecord},
         {line.trace, Command::kTrace}, {line.containers, Command::kContainers},
+        {line.merge, Command::kMerge}, {line.diff, Command::kDiff},
         {line.check, Command::kCheck}, {line.version, Command::kVersion}};
     const CLI::App* used = line.app.get_subcommands().front();
     options = line.options_of[commands.at(used)];
@@ -552,6 +562,7 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
     options.run_command.assign(has_command ? end + 1 : end, all.end());
     options.command_line = all;
     check_targets(options);
+    check_reports(options);
     if (line.run->parsed() && options.run_command.empty() && !parsed.shows_settings) {
       throw CLI::ParseError("no command to run: put it behind '--', as in: snoop run -- ls /", kExitUsage);
     }
@@ -583,8 +594,10 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
     options.metadata_program.clear();
   }
   // The link is never to be replaced by a report.
-  if (options.report == "/dev/stdout") {
-    options.report = "-";
+  for (std::string* path : {&options.report, &options.output}) {
+    if (*path == "/dev/stdout") {
+      *path = "-";
+    }
   }
   // An empty prefix is how to say that nothing is excluded.
   std::erase(options.exclude, std::string());

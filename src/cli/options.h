@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cli/settings.h"
+#include "output/diff.h"
+#include "output/merge.h"
 #include "probe/tier.h"
 
 namespace snoop {
@@ -24,7 +26,7 @@ enum ExitCode : int {
   kExitSignalBase = 128,
 };
 
-enum class Command { kRun, kRecord, kTrace, kContainers, kCheck, kVersion };
+enum class Command { kRun, kRecord, kTrace, kContainers, kMerge, kDiff, kCheck, kVersion };
 
 /// All settings, from flags, environment and configuration file.
 struct Options {
@@ -94,6 +96,14 @@ struct Options {
 
   // containers
   bool list_json = false;
+
+  // merge, diff
+  /// Of diff: the old one, and the new one.
+  std::vector<std::string> reports;
+  std::string output = "-";
+  MergeBy merge_by = MergeBy::kImage;
+  DiffOptions diff;
+  bool diff_json = false;
 
   /// Give up what privileges a capture needs no more, once it has begun (record, trace).
   bool sandbox = true;

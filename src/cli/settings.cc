@@ -42,7 +42,7 @@ Form form_of(const CLI::Option& option) {
 std::vector<const CLI::Option*> options_of(const CLI::App& command) {
   std::vector<const CLI::Option*> options = command.get_options();
   std::erase_if(options, [](const CLI::Option* option) {
-    return option->get_lnames().empty() || option->get_lnames().front() == "help";
+    return option->get_lnames().empty() || option->get_lnames().front() == "help" || !option->get_configurable();
   });
   return options;
 }
@@ -111,7 +111,7 @@ void check_names(const ConfigFile& file, const CLI::App& app) {
       return command->get_name() == name.section && command->get_name() != "config" && !options_of(*command).empty();
     });
     if (sections.empty()) {
-      throw CLI::ConfigError(fmt::format("{}: there is no section [{}]: run, record, trace, containers or check",
+      throw CLI::ConfigError(fmt::format("{}: there is no section [{}]: run, record, trace, containers, merge, diff or check",
                                          name.where, name.section),
                              CLI::ExitCodes::ConfigError);
     }

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "output/diff.h"
+
+#include <cerrno>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/report_input.h"
+#include "cli/session.h"
+
+namespace snoop {
+
+namespace {
+
+/// As diff(1) has them.
+enum DiffExitCode : int { kSame = 0, kDifferent = 1, kTrouble = 2 };
+
+Result<int> diff_files(const Options& options) {
+  const Result<NamedReport> before = read_report_of(options.reports.at(0));
+  if (!before) {
+    return tl::unexpected(before.error());
+  }
+  const Result<NamedReport> after = read_report_of(options.reports.at(1));
+  if (!after) {
+    return tl::unexpected(after.error());
+  }
+  const Result<ReportDiff> diff = compare(before->contents, after->contents, options.diff);
+  if (!diff) {
+    return tl::unexpected(diff.error());
+  }
+  errno = 0;
+  (options.diff_json ? print_diff_json : print_diff)(stdout, *diff);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return fail(errno != 0 ? errno : EIO, "cannot write to stdout");
+  }
+  return diff->is_empty() ? kSame : kDifferent;
+}
+
+}  // namespace
+
+int diff_command(const Options& options) {
+  const Result<int> code = diff_files(options);
+  if (!code) {
+    log_error(code.error());
+    return kTrouble;
+  }
+  return *code;
+}
+
+}  // namespace snoop
