@@ -155,7 +155,7 @@ void warn_of_overlaps(const std::vector<NamedReport>& reports, std::vector<std::
         return one.second != &report && is_same_recording(one.first, source);
       });
       if (other != seen.end()) {
-        warnings.push_back(fmt::format("{} and {} both have what {} recorded from {} on: it is counted twice",
+        warnings.push_back(fmt::format("{} and {} both have what {} recorded from {} on: it may be counted twice",
                                        other->second->name, report.name, source.hostname, rfc3339(source.started_at)));
       }
       seen.emplace_back(source, &report);

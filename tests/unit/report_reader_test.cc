@@ -5,9 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <random>
 #include <string>
+
+#include "report_bytes.h"
 
 namespace snoop {
 namespace {
@@ -16,25 +17,6 @@ using testing::HasSubstr;
 
 constexpr WallTime kSecond = 1'000'000'000;
 constexpr WallTime kStart = 1'700'000'000 * kSecond;
-
-std::string bytes_of(const ReportHeader& header, const std::vector<Container>& containers) {
-  char* data = nullptr;
-  size_t size = 0;
-  std::FILE* stream = ::open_memstream(&data, &size);
-  write_report(stream, header, containers);
-  std::fclose(stream);
-  std::string bytes(data, size);
-  std::free(data);
-  return bytes;
-}
-
-Result<ReportContents> read_bytes(std::string bytes) {
-  // fmemopen takes no empty buffer.
-  std::FILE* stream = bytes.empty() ? std::fopen("/dev/null", "r") : ::fmemopen(bytes.data(), bytes.size(), "r");
-  Result<ReportContents> contents = read_report(stream);
-  std::fclose(stream);
-  return contents;
-}
 
 std::string error_of(const std::string& bytes) {
   const Result<ReportContents> contents = read_bytes(bytes);
@@ -73,6 +55,10 @@ void fill(Sample& sample, uint32_t seed, uint32_t most_files = 200) {
   header.final = number(2) == 0;
   header.runs = 1 + number(4);
   header.gaps = {{kStart, kStart + kSecond}};
+  if (number(2) == 0) {
+    header.merged_from = {{bytes(4), header.machine_id, kStart, kStart + kSecond, 1 + number(4), number(2) == 0, true},
+                          {bytes(4), "", kStart, kStart + number(9) * kSecond, 1, true, number(2) == 0}};
+  }
   header.undecodable = number(2);
   header.undecided_containers = number(2);
   if (number(2) == 0) {
