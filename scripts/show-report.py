@@ -107,6 +107,9 @@ def main():
     for container in report["containers"]:
         print_container(container, "--all" in sys.argv)
         print()
+    for source in report.get("merged_from", []):
+        print(f"merged from the report of {shown(source['hostname'])} from {source['started_at']} to "
+              f"{source['last_updated_at']}{'' if source['complete'] else ', not complete'}{'' if source['final'] else ', not final'}")
     if "undecided_containers" in report["capture"]:
         print(f"undecided: of {report['capture']['undecided_containers']} nobody has said whether they are asked for")
     if "only" in report["capture"]:

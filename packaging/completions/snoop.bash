@@ -68,6 +68,11 @@ _snoop() {
       *) return ;;
     esac
   fi
+  if [[ $current != -* && $before == -o || $current != -* && $help == *$'\nPositionals:'* ]]; then
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    return
+  fi
   if [[ $current != -* && -z $command ]]; then
     words=$(sed -n '/^Subcommands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' <<<"$help")
   else

@@ -109,6 +109,14 @@ class Bash(unittest.TestCase):
         self.assertEqual(self.offers("snoop --config her"), {"here.toml"})
         self.assertEqual(self.offers("snoop record --runtime-socket her"), {"here.toml"})
         self.assertEqual(self.offers("snoop record --interval "), set())
+        self.assertEqual(self.offers("snoop merge --by "), {"image", "container"})
+        self.assertEqual(self.offers("snoop merge --output her"), {"here.toml"})
+
+    def test_arguments(self):
+        """Of the commands that take some."""
+        self.assertEqual(self.offers("snoop merge her"), {"here.toml"})
+        self.assertEqual(self.offers("snoop diff --all here.toml her"), {"here.toml"})
+        self.assertEqual(self.offers("snoop merge -o her"), {"here.toml"})
 
 
 class Fish(Bash):
