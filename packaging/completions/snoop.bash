@@ -68,7 +68,7 @@ _snoop() {
       *) return ;;
     esac
   fi
-  if [[ $current != -* && $before == -o || $current != -* && $help == *$'\nPositionals:'* ]]; then
+  if [[ $current != -* && $help == *$'\nPositionals:'* ]]; then
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
     return

@@ -94,6 +94,12 @@ function __snoop_values
     __snoop_option | string match -qr -- '^(PATH|FILE|PREFIX|SOCKET)'; and __fish_complete_path (commandline -ct)
 end
 
+# Whether the command takes files.
+function __snoop_files
+    string match -q -- '-*' (commandline -ct); or __snoop_option >/dev/null; and return 1
+    __snoop_command >/dev/null; and __snoop_help | string match -q Positionals:
+end
+
 function __snoop_before_dashes
     not contains -- -- (commandline -opc)
 end
@@ -101,4 +107,5 @@ end
 complete -c snoop -f
 complete -c snoop -n '__snoop_before_dashes; and not __snoop_option >/dev/null' -a '(__snoop_entries)'
 complete -c snoop -n '__snoop_before_dashes; and __snoop_option >/dev/null' -a '(__snoop_values)'
+complete -c snoop -n __snoop_files -F
 complete -c snoop -n 'not __snoop_before_dashes' -a '(__fish_complete_subcommand --commandline (commandline -cp | string replace -r -- "^.*? -- " ""))'

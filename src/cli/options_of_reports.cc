@@ -62,7 +62,6 @@ CLI::App* add_diff_command(CLI::App& app, Options& options) {
       ->type_name("NAME")
       ->group("What is compared");
   diff->add_flag("--all", options.diff.all, "All containers of OLD together with all of NEW together")
-      ->excludes("--container")
       ->group("What is compared");
   diff->add_flag("--missing", options.diff.missing, "Also what was asked for and not there")
       ->group("What is compared");
@@ -109,6 +108,9 @@ CLI::App* add_diff_command(CLI::App& app, Options& options) {
 void check_reports(const Options& options) {
   if (std::count(options.reports.begin(), options.reports.end(), "-") > 1) {
     throw CLI::ParseError("stdin (-) can be one report, not two", kExitUsage);
+  }
+  if (options.diff.all && !options.diff.container.empty()) {
+    throw CLI::ExcludesError("--all", "--container");
   }
 }
 
