@@ -57,14 +57,12 @@ CLI::App* add_diff_command(CLI::App& app, Options& options) {
       ->required()
       ->expected(2)
       ->type_name("OLD NEW");
-  diff->add_option("--container", options.diff.container,
-                   "Only the container of this name, NAME or NAMESPACE/NAME")
+  diff->add_option("--container", options.diff.container, "Only the container of this name, NAME or NAMESPACE/NAME")
       ->type_name("NAME")
       ->group("What is compared");
   diff->add_flag("--all", options.diff.all, "All containers of OLD together with all of NEW together")
       ->group("What is compared");
-  diff->add_flag("--missing", options.diff.missing, "Also what was asked for and not there")
-      ->group("What is compared");
+  diff->add_flag("--missing", options.diff.missing, "Also what was asked for and not there")->group("What is compared");
   const std::map<std::string, FileOrigin> origins = {{"image", FileOrigin::kImage},
                                                      {"written", FileOrigin::kWritten},
                                                      {"volume", FileOrigin::kVolume},

@@ -111,9 +111,10 @@ void check_names(const ConfigFile& file, const CLI::App& app) {
       return command->get_name() == name.section && command->get_name() != "config" && !options_of(*command).empty();
     });
     if (sections.empty()) {
-      throw CLI::ConfigError(fmt::format("{}: there is no section [{}]: run, record, trace, containers, merge, diff or check",
-                                         name.where, name.section),
-                             CLI::ExitCodes::ConfigError);
+      throw CLI::ConfigError(
+          fmt::format("{}: there is no section [{}]: run, record, trace, containers, merge, diff or check", name.where,
+                      name.section),
+          CLI::ExitCodes::ConfigError);
     }
     const std::vector<const CLI::Option*> options = options_of(*sections.front());
     if (!name.key.empty() && std::none_of(options.begin(), options.end(), [&](const CLI::Option* option) {

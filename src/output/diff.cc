@@ -198,10 +198,10 @@ void add_changes_of_access(const Entry& before, const Entry& after, std::vector<
   if (was == 0 || is == 0 || was == is) {
     return;
   }
-  for (const std::string& word : words_of(is & ~was)) {
+  for (const std::string& word : words_of(static_cast<uint16_t>(is & ~was))) {
     changes.push_back("+" + word);
   }
-  for (const std::string& word : words_of(was & ~is)) {
+  for (const std::string& word : words_of(static_cast<uint16_t>(was & ~is))) {
     changes.push_back("-" + word);
   }
 }
@@ -234,16 +234,14 @@ void compare_files(ContainerDiff& diff, const DiffOptions& options) {
   const std::vector<const Entry*> before = sorted_entries(diff.before.container->files);
   const std::vector<const Entry*> after = sorted_entries(diff.after.container->files);
   const auto is_of_origin = [&](const Entry* entry) {
-    return entry != nullptr && std::find(options.origins.begin(), options.origins.end(), entry->origin()) !=
-                                   options.origins.end();
+    return entry != nullptr &&
+           std::find(options.origins.begin(), options.origins.end(), entry->origin()) != options.origins.end();
   };
   const auto counts = [&](const Entry* entry) { return entry != nullptr && (options.missing || entry->is_found()); };
   size_t b = 0;
   size_t a = 0;
   while (b < before.size() || a < after.size()) {
-    const int order = b == before.size()  ? 1
-                      : a == after.size() ? -1
-                                          : before[b]->path().compare(after[a]->path());
+    const int order = b == before.size() ? 1 : a == after.size() ? -1 : before[b]->path().compare(after[a]->path());
     FileDiff file;
     file.before = order <= 0 ? before[b++] : nullptr;
     file.after = order >= 0 ? after[a++] : nullptr;
@@ -273,9 +271,8 @@ Containers all_of(const ReportContents& report) {
 
 Containers named(const Containers& all, const std::string& name) {
   Containers found;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(found), [&](const Container* container) {
-    return container->name == name || full_name(*container) == name;
-  });
+  std::copy_if(all.begin(), all.end(), std::back_inserter(found),
+               [&](const Container* container) { return container->name == name || full_name(*container) == name; });
   return found;
 }
 
@@ -284,7 +281,8 @@ Result<std::vector<Pair>> match_named(Matcher& matcher, const Containers& before
                                       const std::string& name) {
   const Containers old_ones = named(before, name);
   const Containers new_ones = named(after, name);
-  for (const auto& [which, found, all] : {std::tuple("OLD", &old_ones, &before), std::tuple("NEW", &new_ones, &after)}) {
+  for (const auto& [which, found, all] :
+       {std::tuple("OLD", &old_ones, &before), std::tuple("NEW", &new_ones, &after)}) {
     if (found->empty()) {
       return fail(0, fmt::format("there is no container '{}' in {}: {}", name, which, names_of(*all)),
                   "name one that is in both reports, or compare everything with --all");
@@ -312,8 +310,9 @@ Result<ReportDiff> compare(const ReportContents& before, const ReportContents& a
   const Containers new_ones = all_of(after);
   Matcher matcher(before, after);
   Result<std::vector<Pair>> pairs = std::vector<Pair>();
-  ReportDiff diff{.before = &before.header, .after = &after.header, .containers = {}, .only_before = {},
-                  .only_after = {}};
+  ReportDiff diff;
+  diff.before = &before.header;
+  diff.after = &after.header;
   if (options.all && !old_ones.empty() && !new_ones.empty()) {
     pairs->push_back({old_ones, new_ones});
   } else if (!options.container.empty()) {
@@ -327,9 +326,10 @@ Result<ReportDiff> compare(const ReportContents& before, const ReportContents& a
     return tl::unexpected(pairs.error());
   }
   if (pairs->empty()) {
-    return fail(0, fmt::format("no container is in both reports: OLD has {}; NEW has {}", names_of(old_ones),
-                               names_of(new_ones)),
-                options.all ? "" : "--all compares everything of one with everything of the other");
+    return fail(
+        0,
+        fmt::format("no container is in both reports: OLD has {}; NEW has {}", names_of(old_ones), names_of(new_ones)),
+        options.all ? "" : "--all compares everything of one with everything of the other");
   }
   DiffOptions wanted = options;
   diff.only_image = before.header.only_image || after.header.only_image;

@@ -4,6 +4,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/text.h"
 #include "output/diff.h"
@@ -87,8 +89,9 @@ std::string use_text(const AccessStore::Entry& entry) {
     return kinds_text(kinds);
   }
   std::string text;
-  for (const auto& [outcome, name] : {std::pair(SNOOP_OUTCOME_REFUSED, "refused"), {SNOOP_OUTCOME_OTHER, "failed"},
-                                      {SNOOP_OUTCOME_MISSING, "missing"}}) {
+  for (const auto& [outcome, name] :
+       {std::pair(SNOOP_OUTCOME_REFUSED, "refused"), std::pair(SNOOP_OUTCOME_OTHER, "failed"),
+        std::pair(SNOOP_OUTCOME_MISSING, "missing")}) {
     if (const uint16_t kinds = kinds_with(entry.seen(), outcome); kinds != 0) {
       text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", name, kinds_text(kinds));
     }

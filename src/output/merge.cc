@@ -77,8 +77,7 @@ Texts place_key(const Container& container, const ReportHeader& header) {
   if (!header.merged_from.empty() || header.hostname.empty() || container.cgroup_path.empty()) {
     return {};
   }
-  return {"place",          container.name,   container.cgroup_path, container.identity.id,
-          header.hostname, header.machine_id};
+  return {"place", container.name, container.cgroup_path, container.identity.id, header.hostname, header.machine_id};
 }
 
 bool has_all_containers_of(const ReportContents& whole, const ReportContents& part) {
@@ -194,8 +193,8 @@ auto all_of_them(const Headers& headers, Get get) {
 
 std::vector<MetadataSource> all_metadata_sources(const Headers& headers) {
   std::map<std::tuple<std::string, std::string, std::string, std::string>, MetadataSource> sorted;
-  for (const MetadataSource& one :
-       all_of_them(headers, [](const ReportHeader& header) -> const auto& { return header.metadata_sources; })) {
+  for (const MetadataSource& one : all_of_them(
+           headers, [](const ReportHeader& header) -> const auto& { return header.metadata_sources; })) {
     sorted.try_emplace({one.name, one.endpoint, one.state, one.error}, one);
   }
   std::vector<MetadataSource> sources;
@@ -227,14 +226,14 @@ ReportHeader united_header(const Headers& headers) {
   all.hierarchy = same(&ReportHeader::hierarchy);
   all.pod_name = same(&ReportHeader::pod_name);
   all.namespace_name = same(&ReportHeader::namespace_name);
-  all.labels = agreed_labels(headers, [](const ReportHeader& header) -> const auto& { return header.labels; });
-  const std::vector<std::string> not_seen =
-      all_of_them(headers, [](const ReportHeader& header) -> const auto& { return header.not_seen; });
+  all.labels = agreed_labels(
+      headers, [](const ReportHeader& header) -> const auto& { return header.labels; });
+  const std::vector<std::string> not_seen = all_of_them(
+      headers, [](const ReportHeader& header) -> const auto& { return header.not_seen; });
   const std::set<std::string> sorted(not_seen.begin(), not_seen.end());
   all.not_seen.assign(sorted.begin(), sorted.end());
   all.metadata_sources = all_metadata_sources(headers);
   all.gaps = united_gaps(headers);
-  all.runs = 0;
   for (uint64_t ReportHeader::*count :
        {&ReportHeader::undecided_containers, &ReportHeader::runs, &ReportHeader::undecodable,
         &ReportHeader::skipped_runs, &ReportHeader::targets_over_limit}) {

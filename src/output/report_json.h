@@ -63,7 +63,8 @@ inline void put_list(ReportWriter& json, std::string_view key, const std::vector
   json.SetFormatOptions(rapidjson::kFormatDefault);
 }
 
-inline void put_list_unless_empty(ReportWriter& json, std::string_view key, const std::vector<std::string_view>& names) {
+inline void put_list_unless_empty(ReportWriter& json, std::string_view key,
+                                  const std::vector<std::string_view>& names) {
   if (!names.empty()) {
     put_list(json, key, names);
   }

@@ -255,7 +255,8 @@ Discovery get_discovery(const Value& container) {
   }
   std::vector<uint64_t> new_files;
   for (const Value& item : get(discovery, "new_files", Value::Type::kArray).items) {
-    if (item.type != Value::Type::kNumber || item.number > kMaxReportedCount || new_files.size() == Discovery::kMaxBuckets) {
+    if (item.type != Value::Type::kNumber || item.number > kMaxReportedCount ||
+        new_files.size() == Discovery::kMaxBuckets) {
       damaged("new_files is none of a curve");
     }
     new_files.push_back(item.number);

@@ -37,7 +37,8 @@ std::string any_warning(const Parts& parts, Get get) {
 
 Identity unite_identities(const Parts& parts) {
   const auto same = [&](auto Identity::*member) {
-    return agreed(parts, [member](const Container& part) -> const auto& { return part.identity.*member; });
+    return agreed(
+        parts, [member](const Container& part) -> const auto& { return part.identity.*member; });
   };
   return {.runtime = same(&Identity::runtime),
           .id = same(&Identity::id),
@@ -46,7 +47,8 @@ Identity unite_identities(const Parts& parts) {
           .pod_name = same(&Identity::pod_name),
           .pod_uid = same(&Identity::pod_uid),
           .namespace_name = same(&Identity::namespace_name),
-          .labels = agreed_labels(parts, [](const Container& part) -> const auto& { return part.identity.labels; }),
+          .labels = agreed_labels(
+              parts, [](const Container& part) -> const auto& { return part.identity.labels; }),
           .restart_count = same(&Identity::restart_count),
           .command = same(&Identity::command),
           .is_sandbox = same(&Identity::is_sandbox),
@@ -73,8 +75,7 @@ void add_windows(Container& all, const Parts& parts) {
   }
   // Which ones are united if there are too many depends on the order.
   const auto key = [](const LossWindow& window) { return std::tie(window.from, window.to, window.cause, window.lost); };
-  std::sort(windows.begin(), windows.end(),
-            [&](const LossWindow& a, const LossWindow& b) { return key(a) < key(b); });
+  std::sort(windows.begin(), windows.end(), [&](const LossWindow& a, const LossWindow& b) { return key(a) < key(b); });
   for (const LossWindow& window : windows) {
     all.add_loss_window(window.from, window.to, window.lost, window.cause);
   }
@@ -104,7 +105,8 @@ bool is_before(const Part& a, const Part& b) {
 /// What a use of a path that leads elsewhere says of the file there.
 uint64_t seen_there(uint64_t seen) {
   constexpr uint64_t kWalkedLink = 1ULL << SNOOP_KIND_SYMLINK << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK);
-  const auto succeeded = static_cast<uint64_t>(kinds_with(seen, SNOOP_OUTCOME_OK)) << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK);
+  const auto succeeded = static_cast<uint64_t>(kinds_with(seen, SNOOP_OUTCOME_OK))
+                         << SNOOP_SEEN_SHIFT(SNOOP_OUTCOME_OK);
   return (succeeded & ~kWalkedLink) != 0 ? succeeded & ~kWalkedLink : seen & ~kWalkedLink;
 }
 
@@ -150,32 +152,31 @@ std::vector<Interval> joined(std::vector<Interval> intervals) {
 }
 
 Container unite(const Parts& parts) {
-  Container all{.name = {},
-                .image = agreed_if_known(parts, [](const Container& part) -> const std::string& { return part.image; }),
-                .image_digest = agreed_if_known(
-                    parts, [](const Container& part) -> const std::string& { return part.image_digest; }),
-                .identity = unite_identities(parts),
-                .cgroup_id = agreed(parts, [](const Container& part) { return part.cgroup_id; }),
-                .cgroup_path =
-                    agreed(parts, [](const Container& part) -> const std::string& { return part.cgroup_path; }),
-                .target = 0,
-                .slot = 0,
-                .observed = {},
-                .ended_at = 0,
-                .only_if_used = false,
-                .undecided = false,
-                .doubtful = false,
-                .total_events = 0,
-                .losses = {},
-                .base_unknown_here = 0,
-                .earlier_events = 0,
-                .earlier_losses = {},
-                .loss_windows = {},
-                .unresolved =
-                    any_warning(parts, [](const Container& part) -> const std::string& { return part.unresolved; }),
-                .counts_are_lower_bounds = false,
-                .discovery = Discovery(),
-                .files = unite_files(parts)};
+  Container all{
+      .name = {},
+      .image = agreed_if_known(parts, [](const Container& part) -> const std::string& { return part.image; }),
+      .image_digest =
+          agreed_if_known(parts, [](const Container& part) -> const std::string& { return part.image_digest; }),
+      .identity = unite_identities(parts),
+      .cgroup_id = agreed(parts, [](const Container& part) { return part.cgroup_id; }),
+      .cgroup_path = agreed(parts, [](const Container& part) -> const std::string& { return part.cgroup_path; }),
+      .target = 0,
+      .slot = 0,
+      .observed = {},
+      .ended_at = 0,
+      .only_if_used = false,
+      .undecided = false,
+      .doubtful = false,
+      .total_events = 0,
+      .losses = {},
+      .base_unknown_here = 0,
+      .earlier_events = 0,
+      .earlier_losses = {},
+      .loss_windows = {},
+      .unresolved = any_warning(parts, [](const Container& part) -> const std::string& { return part.unresolved; }),
+      .counts_are_lower_bounds = false,
+      .discovery = Discovery(),
+      .files = unite_files(parts)};
   all.name = name_of(all, parts);
   add_windows(all, parts);
   WallTime from = std::numeric_limits<WallTime>::max();

@@ -50,8 +50,8 @@ std::map<std::string, std::string> agreed_labels(const std::vector<const Part*>&
 /// Sorted; what touches is one.
 [[nodiscard]] std::vector<Interval> joined(std::vector<Interval> intervals);
 
-/// The containers of reports as one, which has the files of all. The order of the parts makes no difference. There is at
-/// least one.
+/// The containers of reports as one, which has the files of all. The order of the parts makes no difference. There is
+/// at least one.
 [[nodiscard]] Container unite(const std::vector<const Container*>& parts);
 
 }  // namespace snoop

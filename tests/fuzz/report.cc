@@ -4,8 +4,12 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "fuzz.h"
+#include "output/diff.h"
+#include "output/merge.h"
 #include "output/report.h"
 #include "output/report_reader.h"
 
@@ -40,5 +44,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const snoop::Result<snoop::ReportContents> again = read(once);
   snoop::expect(again.has_value(), "what was written can be read");
   snoop::expect(written(*again) == once, "writing it again gives the same bytes");
+  std::vector<snoop::NamedReport> reports;
+  reports.push_back({"once", *read(once)});
+  const snoop::Result<snoop::MergedReport> merged = snoop::merge(std::move(reports), snoop::MergeBy::kImage);
+  snoop::expect(merged.has_value() && read(written(merged->contents)).has_value(), "what was merged can be read");
+  const snoop::Result<snoop::ReportDiff> diff = snoop::compare(*again, *again, {.all = true, .missing = true});
+  snoop::expect(!diff || diff->is_empty(), "a report is no different from itself");
   return 0;
 }

@@ -33,10 +33,15 @@ struct Two {
   explicit Two(const std::string& name = "web", const std::string& old_image = "", const std::string& new_image = "")
       : old_one(&before.add(name, "", "", old_image)), new_one(&after.add(name, "", "", new_image)) {}
 
-  static void use(Container& container, const std::string& path, uint64_t seen, FileOrigin origin = FileOrigin::kUnknown,
-                  const std::string& resolved = "") {
-    container.files.add({.path = path, .resolved = resolved, .seen = seen, .first_seen = kStart, .last_seen = kStart,
-                         .count = 1, .origin = origin});
+  static void use(Container& container, const std::string& path, uint64_t seen,
+                  FileOrigin origin = FileOrigin::kUnknown, const std::string& resolved = "") {
+    container.files.add({.path = path,
+                         .resolved = resolved,
+                         .seen = seen,
+                         .first_seen = kStart,
+                         .last_seen = kStart,
+                         .count = 1,
+                         .origin = origin});
   }
   void in_old(const std::string& path, uint64_t seen = 1, FileOrigin origin = FileOrigin::kUnknown,
               const std::string& resolved = "") const {
@@ -92,15 +97,17 @@ TEST(Diff, SaysWhatIsDifferent) {
   two.in_new("/python", 1, FileOrigin::kUnknown, "/python3.12");
   two.in_new("/x\x1b\n\xff");
   const Compared compared(two);
-  EXPECT_THAT(compared.lines(),
-              ElementsAre("+ /only-new  (open:read+write,exec)", "- /only-old", "~ /other-origin  origin image -> volume",
-                          "~ /python  leads to /python3.11 -> /python3.12", "~ /refused-now  used -> refused",
-                          "~ /run  +exec, -stat", "~ /was-missing  missing -> used", "+ /x\\x1b\\n\\xff  (open:read)"));
+  EXPECT_THAT(
+      compared.lines(),
+      ElementsAre("+ /only-new  (open:read+write,exec)", "- /only-old", "~ /other-origin  origin image -> volume",
+                  "~ /python  leads to /python3.11 -> /python3.12", "~ /refused-now  used -> refused",
+                  "~ /run  +exec, -stat", "~ /was-missing  missing -> used", "+ /x\\x1b\\n\\xff  (open:read)"));
   EXPECT_FALSE(compared.diff->is_empty());
-  EXPECT_THAT(compared.lines(true),
-              ElementsAre(StartsWith("@@ web: 2 only in NEW, 1 only in OLD, 5 changed, 1 the same. OLD: watched for 1h 0m, "
-                                     "nothing lost. NEW: watched for 1m 0s"),
-                          HasSubstr("not that it is not needed")));
+  EXPECT_THAT(
+      compared.lines(true),
+      ElementsAre(StartsWith("@@ web: 2 only in NEW, 1 only in OLD, 5 changed, 1 the same. OLD: watched for 1h 0m, "
+                             "nothing lost. NEW: watched for 1m 0s"),
+                  HasSubstr("not that it is not needed")));
 }
 
 TEST(Diff, WhatOneDoesNotKnowIsNoDifference) {
@@ -126,8 +133,8 @@ TEST(Diff, WhatIsNotThereOnlyIfAskedFor) {
   EXPECT_THAT(Compared(two).lines(), IsEmpty());
   DiffOptions options;
   options.missing = true;
-  EXPECT_THAT(Compared(two, options).lines(), ElementsAre("+ /asked  (missing: open:read)", "~ /both  +access, -stat",
-                                                          "- /gone  (missing: stat)"));
+  EXPECT_THAT(Compared(two, options).lines(),
+              ElementsAre("+ /asked  (missing: open:read)", "~ /both  +access, -stat", "- /gone  (missing: stat)"));
 }
 
 TEST(Diff, OfSomeOrigins) {
@@ -157,13 +164,13 @@ TEST(Diff, FindsTheCounterpart) {
     Two::use(container, "/" + image, 1);
   };
   add(before, "web", "nginx:1", "shop");
-  add(after, "web", "nginx:2", "shop");        // another image
+  add(after, "web", "nginx:2", "shop");  // another image
   add(before, "quirky_bose", "r/redis:7");
-  add(after, "happy_curie", "r/redis:7");      // another name
+  add(after, "happy_curie", "r/redis:7");  // another name
   add(before, "app", "localhost:5000/a:1");
   add(before, "app", "localhost:5000/b:1");
   add(after, "app", "localhost:5000/b:2");
-  add(after, "app", "localhost:5000/a:2");     // two of one name
+  add(after, "app", "localhost:5000/a:2");  // two of one name
   add(before, "gone", "x:1");
   add(after, "came", "y:1");
   add(before, "web", "nginx:1", "other");
@@ -173,12 +180,12 @@ TEST(Diff, FindsTheCounterpart) {
   for (const std::string& line : compared.lines(true)) {
     titles.push_back(line.substr(0, line.find(": ", line.find(')'))));
   }
-  EXPECT_THAT(titles, ElementsAre("@@ app (localhost:5000/a:1) -> app (localhost:5000/a:2)",
-                                  "@@ app (localhost:5000/b:1) -> app (localhost:5000/b:2)",
-                                  "@@ quirky_bose (r/redis:7) -> happy_curie (r/redis:7)",
-                                  "@@ shop/web (nginx:1) -> shop/web (nginx:2)", "@@ only in OLD: gone (x:1)",
-                                  "@@ only in OLD: other/web (nginx:1)", "@@ only in NEW: came (y:1)",
-                                  StartsWith("# ")));
+  EXPECT_THAT(titles,
+              ElementsAre("@@ app (localhost:5000/a:1) -> app (localhost:5000/a:2)",
+                          "@@ app (localhost:5000/b:1) -> app (localhost:5000/b:2)",
+                          "@@ quirky_bose (r/redis:7) -> happy_curie (r/redis:7)",
+                          "@@ shop/web (nginx:1) -> shop/web (nginx:2)", "@@ only in OLD: gone (x:1)",
+                          "@@ only in OLD: other/web (nginx:1)", "@@ only in NEW: came (y:1)", StartsWith("# ")));
 }
 
 TEST(Diff, ReplicasAreOne) {
@@ -240,8 +247,8 @@ TEST(Diff, SaysHowFarItCanBeTrusted) {
   two.before.header.final = false;
   two.new_one->identity.not_observable = "gVisor";
   two.new_one->undecided = two.new_one->doubtful = true;
-  EXPECT_THAT(Compared(two).lines(true), ElementsAre(AllOf(HasSubstr("5 lost, not final. NEW"),
-                                                           HasSubstr("undecided, not observable: gVisor"))));
+  EXPECT_THAT(Compared(two).lines(true),
+              ElementsAre(AllOf(HasSubstr("5 lost, not final. NEW"), HasSubstr("undecided, not observable: gVisor"))));
 }
 
 TEST(Diff, TheOtherWayRoundIsTheOpposite) {

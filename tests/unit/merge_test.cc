@@ -216,7 +216,8 @@ TEST(Merge, CountsAreThoseOfAllAndDigestsStayApart) {
 }
 
 /// How many containers there are of two that say this of their images.
-size_t united(const std::vector<std::string>& a, const std::vector<std::string>& b, const std::string& arch = "x86_64") {
+size_t united(const std::vector<std::string>& a, const std::vector<std::string>& b,
+              const std::string& arch = "x86_64") {
   Draft one("one");
   Draft two("two");
   two.header.arch = arch;
@@ -380,14 +381,31 @@ TEST(Merge, UnitesFiles) {
   Draft two("two", 0, 100);
   Container& a = one.add("a", "d");
   Container& b = two.add("b", "d");
-  one.use(a, {.path = "/f", .seen = seen(SNOOP_KIND_OPEN_READ), .first_seen = kStart + 9 * kSecond,
-              .last_seen = kStart + 20 * kSecond, .count = 4'000'000'000, .origin = FileOrigin::kVolume, .mount = "/f"});
-  two.use(b, {.path = "/f", .seen = seen(SNOOP_KIND_EXEC, SNOOP_OUTCOME_REFUSED), .first_seen = kStart + 70 * kSecond,
-              .last_seen = kStart + 80 * kSecond, .count = 500'000'000, .origin = FileOrigin::kImage});
-  one.use(a, {.path = "/sh", .resolved = "/bash", .seen = seen(SNOOP_KIND_EXEC), .first_seen = kStart + 50 * kSecond,
-              .last_seen = kStart + 50 * kSecond, .count = 1});
-  two.use(b, {.path = "/sh", .resolved = "/dash", .seen = seen(SNOOP_KIND_EXEC) | seen(SNOOP_KIND_SYMLINK),
-              .first_seen = kStart + 40 * kSecond, .last_seen = kStart + 40 * kSecond, .count = 2});
+  one.use(a, {.path = "/f",
+              .seen = seen(SNOOP_KIND_OPEN_READ),
+              .first_seen = kStart + 9 * kSecond,
+              .last_seen = kStart + 20 * kSecond,
+              .count = 4'000'000'000,
+              .origin = FileOrigin::kVolume,
+              .mount = "/f"});
+  two.use(b, {.path = "/f",
+              .seen = seen(SNOOP_KIND_EXEC, SNOOP_OUTCOME_REFUSED),
+              .first_seen = kStart + 70 * kSecond,
+              .last_seen = kStart + 80 * kSecond,
+              .count = 500'000'000,
+              .origin = FileOrigin::kImage});
+  one.use(a, {.path = "/sh",
+              .resolved = "/bash",
+              .seen = seen(SNOOP_KIND_EXEC),
+              .first_seen = kStart + 50 * kSecond,
+              .last_seen = kStart + 50 * kSecond,
+              .count = 1});
+  two.use(b, {.path = "/sh",
+              .resolved = "/dash",
+              .seen = seen(SNOOP_KIND_EXEC) | seen(SNOOP_KIND_SYMLINK),
+              .first_seen = kStart + 40 * kSecond,
+              .last_seen = kStart + 40 * kSecond,
+              .count = 2});
   const MergedReport all = merged_drafts(one, two);
   ASSERT_EQ(all.contents.containers.size(), 1U);
   const Container& both = all.contents.containers.front();
@@ -442,9 +460,7 @@ TEST(Merge, CountsNothingTwice) {
   for (Draft* draft : {&early, &late}) {
     draft->use(draft->add("a", "d"), {.path = "/f", .seen = 1, .first_seen = kStart, .last_seen = kStart, .count = 5});
   }
-  const auto count = [](const MergedReport& report) {
-    return entry(report.contents.containers.at(0), "/f").count();
-  };
+  const auto count = [](const MergedReport& report) { return entry(report.contents.containers.at(0), "/f").count(); };
   std::vector<NamedReport> reports;
   reports.push_back(late.report("late"));
   reports.push_back(late.report("again"));

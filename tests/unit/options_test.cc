@@ -300,6 +300,8 @@ TEST_F(OptionsTest, HelpIsNoError) {
                                                                                {"record", "-h"},
                                                                                {"trace", "--help"},
                                                                                {"containers", "--help"},
+                                                                               {"merge", "--help"},
+                                                                               {"diff", "--help"},
                                                                                {"check", "--help"},
                                                                                {"version", "--help"},
                                                                                {"record", "--all", "--help"}}) {
@@ -317,6 +319,44 @@ TEST_F(OptionsTest, HelpIsNoError) {
     EXPECT_THAT(help, HasSubstr("SNOOP_")) << command;
     EXPECT_THAT(help, HasSubstr(std::string("snoop ") + command)) << command;
   }
+}
+
+TEST_F(OptionsTest, ReportsToMergeAndToCompare) {
+  const Options merge = parse({"merge", "run", "-", "b.json", "-o", "/dev/stdout", "--by", "container"}).options();
+  EXPECT_EQ(merge.command, Command::kMerge);
+  EXPECT_THAT(merge.reports, ElementsAre("run", "-", "b.json"));
+  EXPECT_EQ(merge.output, "-");
+  EXPECT_EQ(merge.merge_by, MergeBy::kContainer);
+  EXPECT_EQ(parse({"merge", "--output=x", "a"}).options().output, "x");
+  const Options diff =
+      parse({"diff", "--origin", "image", "a", "diff", "--origin", "unknown", "--missing", "--format", "json"})
+          .options();
+  EXPECT_EQ(diff.command, Command::kDiff);
+  EXPECT_THAT(diff.reports, ElementsAre("a", "diff"));
+  EXPECT_THAT(diff.diff.origins, ElementsAre(FileOrigin::kImage, FileOrigin::kUnknown));
+  EXPECT_TRUE(diff.diff.missing && diff.diff_json && !diff.diff.all);
+  expect_usage_error({"merge"}, "REPORT");
+  expect_usage_error({"diff", "a"}, "REPORTS");
+  expect_usage_error({"diff", "a", "b", "c"}, "c");
+  expect_usage_error({"merge", "-", "a", "-"}, "stdin");
+  expect_usage_error({"merge", "a", "-o", ""}, "--output");
+  expect_usage_error({"merge", "a", "--by", "pod"}, "--by");
+  expect_usage_error({"diff", "a", "b", "--all", "--container", "c"}, "--container");
+}
+
+TEST_F(OptionsTest, NothingElseSetsWhatMergeAndDiffDo) {
+  set("SNOOP_CONTAINER", "web");
+  set("SNOOP_ALL", "1");
+  set("SNOOP_FORMAT", "table");
+  set("SNOOP_LOG_LEVEL", "warn");
+  const Options diff = parse({"diff", "a", "b"}).options();
+  EXPECT_EQ(diff.diff.container, "");
+  EXPECT_FALSE(diff.diff.all);
+  EXPECT_EQ(diff.log_level, "warn");
+  EXPECT_EQ(parse({config("[diff]\nlog-level = \"error\"\n"), "diff", "a", "b"}).options().log_level, "warn");
+  expect_usage_error({config("[merge]\noutput = \"x\"\n"), "merge", "a"}, "has no option 'output'");
+  set("SNOOP_OUTPUT", "x");
+  EXPECT_THAT(parse({"merge", "a"}).options().unknown_variables, testing::Contains(HasSubstr("SNOOP_OUTPUT")));
 }
 
 TEST_F(OptionsTest, CommandToRunIsTakenAsItIs) {

@@ -123,6 +123,13 @@ TEST_F(Takes, NothingOfAnotherHost) {
   EXPECT_THAT(names_in(dir_.path()), ElementsAre(HasSubstr("report.json.kept-")));
 }
 
+TEST_F(Takes, NothingThatWasMerged) {
+  header_.merged_from = {{.hostname = header_.hostname, .machine_id = {}, .started_at = 0, .updated_at = 0, .runs = 1}};
+  write();
+  EXPECT_FALSE(*take_up_report(options_));
+  EXPECT_THAT(names_in(dir_.path()), ElementsAre(HasSubstr("report.json.kept-")));
+}
+
 TEST_F(Takes, WhatAHostOfTheGivenNameWrote) {
   options_.host_name = header_.hostname = "node-1";
   write();
