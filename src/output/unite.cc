@@ -14,7 +14,7 @@ namespace {
 
 using Parts = std::vector<const Container*>;
 
-Losses capped_sum(Losses a, const Losses& b) {
+Losses capped_losses(Losses a, const Losses& b) {
   for (uint64_t Losses::*cause : {&Losses::ring_full, &Losses::path_unreadable, &Losses::path_truncated,
                                   &Losses::base_unknown, &Losses::files_over_limit}) {
     a.*cause = capped_sum(a.*cause, b.*cause);
@@ -188,7 +188,7 @@ Container unite(const Parts& parts) {
     all.undecided = all.undecided || part->undecided;
     all.doubtful = all.doubtful || part->doubtful;
     all.earlier_events = capped_sum(all.earlier_events, part->all_events());
-    all.earlier_losses = capped_sum(all.earlier_losses, part->all_losses());
+    all.earlier_losses = capped_losses(all.earlier_losses, part->all_losses());
     all.counts_are_lower_bounds = all.counts_are_lower_bounds || part->counts_are_lower_bounds;
     from = std::min(from, part->discovery.from());
   }

@@ -84,9 +84,9 @@ TEST(Diff, SaysWhatIsDifferent) {
   two.in_old("/both");
   two.in_new("/both");
   two.in_old("/only-old");
-  two.in_new("/only-new", seen(SNOOP_KIND_OPEN_READ) | seen(SNOOP_KIND_OPEN_WRITE) | seen(SNOOP_KIND_EXEC));
-  two.in_old("/run", seen(SNOOP_KIND_OPEN_READ) | seen(SNOOP_KIND_STAT));
-  two.in_new("/run", seen(SNOOP_KIND_OPEN_READ) | seen(SNOOP_KIND_EXEC));
+  two.in_new("/only-new", seen(SNOOP_KIND_READ) | seen(SNOOP_KIND_WRITE) | seen(SNOOP_KIND_EXEC));
+  two.in_old("/run", seen(SNOOP_KIND_READ) | seen(SNOOP_KIND_STAT));
+  two.in_new("/run", seen(SNOOP_KIND_READ) | seen(SNOOP_KIND_EXEC));
   two.in_old("/was-missing", seen(SNOOP_KIND_STAT, SNOOP_OUTCOME_MISSING));
   two.in_new("/was-missing", seen(SNOOP_KIND_STAT));
   two.in_old("/refused-now", seen(SNOOP_KIND_STAT));
@@ -115,9 +115,9 @@ TEST(Diff, WhatOneDoesNotKnowIsNoDifference) {
   two.in_old("/a", 1, FileOrigin::kUnknown);
   two.in_new("/a", 1, FileOrigin::kImage, "/b");
   two.in_old("/lib", seen(SNOOP_KIND_BASELINE));
-  two.in_new("/lib", seen(SNOOP_KIND_OPEN_READ));
-  two.in_old("/log", seen(SNOOP_KIND_OPEN_READ) | seen(SNOOP_KIND_BASELINE));
-  two.in_new("/log", seen(SNOOP_KIND_OPEN_READ));
+  two.in_new("/lib", seen(SNOOP_KIND_READ));
+  two.in_old("/log", seen(SNOOP_KIND_READ) | seen(SNOOP_KIND_BASELINE));
+  two.in_new("/log", seen(SNOOP_KIND_READ));
   const Compared compared(two);
   EXPECT_THAT(compared.lines(), IsEmpty());
   EXPECT_TRUE(compared.diff->is_empty());
@@ -127,7 +127,7 @@ TEST(Diff, WhatOneDoesNotKnowIsNoDifference) {
 TEST(Diff, WhatIsNotThereOnlyIfAskedFor) {
   Two two;
   two.in_old("/gone", seen(SNOOP_KIND_STAT, SNOOP_OUTCOME_MISSING));
-  two.in_new("/asked", seen(SNOOP_KIND_OPEN_READ, SNOOP_OUTCOME_MISSING));
+  two.in_new("/asked", seen(SNOOP_KIND_READ, SNOOP_OUTCOME_MISSING));
   two.in_old("/both", seen(SNOOP_KIND_STAT, SNOOP_OUTCOME_MISSING));
   two.in_new("/both", seen(SNOOP_KIND_ACCESS, SNOOP_OUTCOME_MISSING));
   EXPECT_THAT(Compared(two).lines(), IsEmpty());

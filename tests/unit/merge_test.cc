@@ -55,15 +55,6 @@ const AccessStore::Entry& entry(const Container& container, const std::string& p
   return *found;
 }
 
-std::vector<size_t> sizes(const MergedReport& report) {
-  std::vector<size_t> all;
-  for (const Container& container : report.contents.containers) {
-    all.push_back(container.files.size());
-  }
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
 /// A report in which what can be said of images is said in every way; each file of an image with a digest is below it.
 NamedReport random_report(std::mt19937& random, int number, bool conflicts) {
   const auto below = [&](uint32_t most) { return static_cast<uint32_t>(random() % most); };
@@ -382,7 +373,7 @@ TEST(Merge, UnitesFiles) {
   Container& a = one.add("a", "d");
   Container& b = two.add("b", "d");
   one.use(a, {.path = "/f",
-              .seen = seen(SNOOP_KIND_OPEN_READ),
+              .seen = seen(SNOOP_KIND_READ),
               .first_seen = kStart + 9 * kSecond,
               .last_seen = kStart + 20 * kSecond,
               .count = 4'000'000'000,
@@ -410,7 +401,7 @@ TEST(Merge, UnitesFiles) {
   ASSERT_EQ(all.contents.containers.size(), 1U);
   const Container& both = all.contents.containers.front();
   const AccessStore::Entry& file = entry(both, "/f");
-  EXPECT_EQ(file.seen(), seen(SNOOP_KIND_OPEN_READ) | seen(SNOOP_KIND_EXEC, SNOOP_OUTCOME_REFUSED));
+  EXPECT_EQ(file.seen(), seen(SNOOP_KIND_READ) | seen(SNOOP_KIND_EXEC, SNOOP_OUTCOME_REFUSED));
   EXPECT_EQ(file.first_seen(), kStart + 9 * kSecond);
   EXPECT_EQ(file.last_seen(), kStart + 80 * kSecond);
   EXPECT_EQ(file.count(), UINT32_MAX);
