@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output/diff.h"
 
-#include <cerrno>
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/report_input.h"
+#include "cli/report_io.h"
 #include "cli/session.h"
 
 namespace snoop {
@@ -28,10 +27,10 @@ Result<int> diff_files(const Options& options) {
   if (!diff) {
     return tl::unexpected(diff.error());
   }
-  errno = 0;
-  (options.diff_json ? print_diff_json : print_diff)(stdout, *diff);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    return fail(errno != 0 ? errno : EIO, "cannot write to stdout");
+  const Result<void> written =
+      write_to_stdout([&](std::FILE* stream) { (options.diff_json ? print_diff_json : print_diff)(stream, *diff); });
+  if (!written) {
+    return tl::unexpected(written.error());
   }
   return diff->is_empty() ? kSame : kDifferent;
 }

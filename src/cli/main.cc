@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
     case snoop::Command::kContainers:
       return with_output(snoop::containers_command(parsed.options));
     case snoop::Command::kMerge:
-      return with_output(snoop::merge_command(parsed.options));
+      return snoop::merge_command(parsed.options);
     case snoop::Command::kDiff:
       return snoop::diff_command(parsed.options);
     case snoop::Command::kCheck:

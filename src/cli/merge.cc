@@ -3,13 +3,14 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/report_input.h"
+#include "cli/report_io.h"
 #include "cli/session.h"
 #include "output/atomic_file.h"
 #include "output/merge.h"
@@ -51,6 +52,15 @@ Result<MergedReport> merge_files(const Options& options) {
   return merge(std::move(reports), options.merge_by);
 }
 
+Result<void> write(const std::string& path, const std::function<void(std::FILE*)>& put) {
+  if (path == "-") {
+    return write_to_stdout(put);
+  }
+  // Not over what another snoop is writing.
+  const Result<UniqueFd> claimed = claim(path);
+  return claimed ? write_atomically(path, put) : tl::unexpected(claimed.error());
+}
+
 }  // namespace
 
 int merge_command(const Options& options) {
@@ -65,13 +75,7 @@ int merge_command(const Options& options) {
   ReportContents& contents = merged->contents;
   contents.header.snoop_version = kVersion;
   const auto put = [&](std::FILE* stream) { write_report(stream, contents.header, contents.containers); };
-  if (options.output == "-") {
-    put(stdout);
-    return kExitOk;
-  }
-  const Result<UniqueFd> claimed = claim(options.output);
-  Result<void> written = claimed ? write_atomically(options.output, put) : tl::unexpected(claimed.error());
-  if (!written) {
+  if (Result<void> written = write(options.output, put); !written) {
     log_error(written.error());
     return kExitFailure;
   }

@@ -251,6 +251,22 @@ ReportHeader united_header(const Headers& headers) {
   return all;
 }
 
+/// What is not written must not be in the figures either: one of the parts has left it out.
+void leave_out_what_is_not_of_the_image(Container& container) {
+  const auto& entries = container.files.entries();
+  const auto is_wanted = [](const AccessStore::Entry& entry) { return may_be_of_image(entry.origin()); };
+  if (std::all_of(entries.begin(), entries.end(), is_wanted)) {
+    return;
+  }
+  AccessStore files(entries.size());
+  for (const AccessStore::Entry& entry : entries) {
+    if (is_wanted(entry)) {
+      files.add(container.files.use_of(entry));
+    }
+  }
+  container.files = std::move(files);
+}
+
 }  // namespace
 
 std::vector<ReportSource> sources_of(const ReportContents& report) {
@@ -336,6 +352,11 @@ Result<MergedReport> merge(std::vector<NamedReport> reports, MergeBy by) {
     // Its parts are not needed any more: memory.
     for (const size_t i : set) {
       containers[i]->files = AccessStore(0);
+    }
+  }
+  if (merged.contents.header.only_image) {
+    for (Container& container : merged.contents.containers) {
+      leave_out_what_is_not_of_the_image(container);
     }
   }
   return merged;

@@ -112,17 +112,12 @@ void put_completeness(Writer& json, const Completeness& completeness) {
   json.EndObject();
 }
 
-/// What is not known may be of the image.
-bool is_maybe_of_image(const AccessStore::Entry& entry) {
-  return entry.origin() == FileOrigin::kImage || entry.origin() == FileOrigin::kUnknown;
-}
-
 void put_container(JsonOutput& output, Writer& json, WallTime now, const Container& container, bool only_image) {
   const auto& entries = container.files.entries();
   std::vector<uint32_t> order;
   order.reserve(entries.size());
   for (uint32_t i = 0; i < entries.size(); i++) {
-    if (!only_image || is_maybe_of_image(entries[i])) {
+    if (!only_image || may_be_of_image(entries[i].origin())) {
       order.push_back(i);
     }
   }

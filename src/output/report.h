@@ -37,6 +37,11 @@ struct ReportSource {
   auto operator<=>(const ReportSource&) const = default;
 };
 
+/// What is not known may be: what stays where only_image is set.
+[[nodiscard]] inline bool may_be_of_image(FileOrigin origin) {
+  return origin == FileOrigin::kImage || origin == FileOrigin::kUnknown;
+}
+
 /// What a report says about everything but the containers.
 struct ReportHeader {
   std::string snoop_version;

@@ -27,12 +27,12 @@ class Case(harness.Case):
         # Others than root come here, too.
         cls.reports.chmod(0o755)
         for name in ("common", "one", "two", "with\nline"):
-            (cls.reports / name).write_text("text")
+            (cls.reports / name).write_text("text\n")
         script = 'for file; do read line <"$file"; done'
         for name, image, files in (("one", "test@1", ["common", "common", "one", "vanishes"]),
                                    ("two", "test@1", ["common", "two", "with\nline"]),
                                    ("other", "test@2", ["common", "two"])):
-            (cls.reports / "vanishes").write_text("text")
+            (cls.reports / "vanishes").write_text("text\n")
             if name != "one":
                 (cls.reports / "vanishes").unlink()
                 files.append("vanishes")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/report_input.h"
+#include "cli/report_io.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -27,6 +27,15 @@ Result<NamedReport> read_report_of(const std::string& path) {
     return fail(contents.error(), name);
   }
   return NamedReport{name, std::move(*contents)};
+}
+
+Result<void> write_to_stdout(const std::function<void(std::FILE*)>& write) {
+  errno = 0;
+  write(stdout);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return fail(errno != 0 ? errno : EIO, "cannot write to stdout");
+  }
+  return {};
 }
 
 }  // namespace snoop
