@@ -53,10 +53,9 @@ CLI::App* add_merge_command(CLI::App& app, Options& options) {
 
 CLI::App* add_diff_command(CLI::App& app, Options& options) {
   CLI::App* diff = app.add_subcommand("diff", "Tells which files one report has used that the other has not");
-  diff->add_option("REPORTS", options.reports, "The report from before, and the one from after; - is stdin")
-      ->required()
-      ->expected(2)
-      ->type_name("OLD NEW");
+  options.reports.resize(2);
+  diff->add_option("OLD", options.reports[0], "The report from before; - is stdin")->required()->type_name("FILE");
+  diff->add_option("NEW", options.reports[1], "The one from after")->required()->type_name("FILE");
   diff->add_option("--container", options.diff.container, "Only the container of this name, NAME or NAMESPACE/NAME")
       ->type_name("NAME")
       ->group("What is compared");

@@ -301,7 +301,7 @@ class BadInput(Case):
             self.assertNotIn(b"--report", result.stderr)
 
     def test_usage(self):
-        for arguments, what in ((["merge"], "REPORT"), (["diff", "a"], "REPORTS"), (["diff", "a", "b", "c"], "c"),
+        for arguments, what in ((["merge"], "REPORT"), (["diff", "a"], "NEW"), (["diff", "a", "b", "c"], "c"),
                                 (["merge", "-", "-"], "stdin"), (["diff", "-", "-"], "stdin"),
                                 (["merge", "--by", "pod", "a"], "--by"), (["diff", "--origin", "moon", "a", "b"], "--origin"),
                                 (["diff", "--all", "--container", "x", "a", "b"], "--container")):

@@ -48,7 +48,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   reports.push_back({"once", *read(once)});
   const snoop::Result<snoop::MergedReport> merged = snoop::merge(std::move(reports), snoop::MergeBy::kImage);
   snoop::expect(merged.has_value() && read(written(merged->contents)).has_value(), "what was merged can be read");
-  const snoop::Result<snoop::ReportDiff> diff = snoop::compare(*again, *again, {.all = true, .missing = true});
+  snoop::DiffOptions everything;
+  everything.all = everything.missing = true;
+  const snoop::Result<snoop::ReportDiff> diff = snoop::compare(*again, *again, everything);
   snoop::expect(!diff || diff->is_empty(), "a report is no different from itself");
   return 0;
 }

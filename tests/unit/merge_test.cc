@@ -118,7 +118,7 @@ std::vector<NamedReport> random_reports(std::mt19937& random, bool conflicts) {
 
 TEST(Merge, OrderMakesNoDifference) {
   std::mt19937 random(1);
-  for (int round = 0; round < 60; round++) {
+  for (int round = 0; round < 20; round++) {
     std::vector<NamedReport> reports = random_reports(random, true);
     for (const MergeBy by : {MergeBy::kImage, MergeBy::kContainer}) {
       const std::string first = bytes_of(merged(copies(reports), by).contents);
@@ -132,7 +132,7 @@ TEST(Merge, OrderMakesNoDifference) {
 
 TEST(Merge, OnceMoreChangesNothing) {
   std::mt19937 random(2);
-  for (int round = 0; round < 60; round++) {
+  for (int round = 0; round < 20; round++) {
     for (const MergeBy by : {MergeBy::kImage, MergeBy::kContainer}) {
       std::vector<NamedReport> once;
       once.push_back({"once", merged(random_reports(random, true), by).contents});
@@ -169,7 +169,7 @@ TEST(Merge, OneAloneOnlySaysSo) {
 
 TEST(Merge, CountsAreThoseOfAllAndDigestsStayApart) {
   std::mt19937 random(3);
-  for (int round = 0; round < 60; round++) {
+  for (int round = 0; round < 20; round++) {
     std::vector<NamedReport> reports = random_reports(random, false);
     // Of files with a digest, and in all.
     std::map<std::pair<std::string, std::string>, uint64_t> counts;

@@ -336,7 +336,7 @@ TEST_F(OptionsTest, ReportsToMergeAndToCompare) {
   EXPECT_THAT(diff.diff.origins, ElementsAre(FileOrigin::kImage, FileOrigin::kUnknown));
   EXPECT_TRUE(diff.diff.missing && diff.diff_json && !diff.diff.all);
   expect_usage_error({"merge"}, "REPORT");
-  expect_usage_error({"diff", "a"}, "REPORTS");
+  expect_usage_error({"diff", "a"}, "NEW");
   expect_usage_error({"diff", "a", "b", "c"}, "c");
   expect_usage_error({"merge", "-", "a", "-"}, "stdin");
   expect_usage_error({"merge", "a", "-o", ""}, "--output");
