@@ -127,10 +127,10 @@ void leave_out_contained(std::vector<NamedReport>& reports, std::vector<std::str
   std::vector<bool> is_contained(reports.size());
   for (size_t i = 0; i < reports.size(); i++) {
     for (size_t other = 0; other < reports.size() && !is_contained[i]; other++) {
-      const ReportContents& part = reports[i].contents;
-      const ReportContents& whole = reports[other].contents;
+      const ReportContents& one = reports[i].contents;
+      const ReportContents& another = reports[other].contents;
       // Of two that contain each other the first stays.
-      if (other != i && contains(whole, part) && (other < i || !contains(part, whole))) {
+      if (other != i && contains(another, one) && (other < i || !contains(one, another))) {
         is_contained[i] = true;
         warnings.push_back(fmt::format("{} is left out: {} contains it", reports[i].name, reports[other].name));
       }
@@ -198,6 +198,7 @@ std::vector<MetadataSource> all_metadata_sources(const Headers& headers) {
     sorted.try_emplace({one.name, one.endpoint, one.state, one.error}, one);
   }
   std::vector<MetadataSource> sources;
+  sources.reserve(sorted.size());
   for (auto& [key, source] : sorted) {
     sources.push_back(std::move(source));
   }
@@ -345,6 +346,7 @@ Result<MergedReport> merge(std::vector<NamedReport> reports, MergeBy by) {
       continue;
     }
     std::vector<const Container*> parts;
+    parts.reserve(set.size());
     for (const size_t i : set) {
       parts.push_back(containers[i]);
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <cstdio>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/clock.h"
@@ -34,7 +34,12 @@ struct ReportSource {
   bool complete = false;
   bool final = false;
 
-  auto operator<=>(const ReportSource&) const = default;
+  friend bool operator<(const ReportSource& a, const ReportSource& b) {
+    const auto key = [](const ReportSource& one) {
+      return std::tie(one.hostname, one.machine_id, one.started_at, one.updated_at, one.runs, one.complete, one.final);
+    };
+    return key(a) < key(b);
+  }
 };
 
 /// What is not known may be: what stays where only_image is set.
