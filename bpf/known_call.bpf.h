@@ -217,7 +217,7 @@ static __always_inline bool is_known(struct recents *own, __u64 rule, struct tas
   bool absolute;
   __u64 begin;
 
-  if (!reads_text(own->own.map))
+  if (!READS_TEXT)
     return is_known_by_helper(own, task, ret);
   if (!hash_call(&begin, own, rule, task, fs, ret)) {
     no_news(own);

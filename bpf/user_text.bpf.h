@@ -144,11 +144,8 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
   bpf_loop(span_gib + 1, try_map, &search, 0);
 }
 
-/* Whether read_text() can be used at all. */
-static __always_inline bool reads_text(__u64 map)
-{
-  return map != 0;
-}
+/* read_text() may be of use. */
+#define READS_TEXT true
 
 /*
  * Reads a text at this address of the process, and mixes it into its hash.
@@ -163,7 +160,7 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   const __u64 *words;
   __u64 at;
 
-  if (!reads_text(map))
+  if (!map)
     return false;
   at = direct_address(mm, map, address);
   if (!at)
@@ -242,10 +239,7 @@ static __noinline bool is_empty_text(struct mm_struct *mm, __u64 address)
 
 #else
 
-static __always_inline bool reads_text(__u64 map)
-{
-  return false;
-}
+#define READS_TEXT false
 
 static __always_inline bool is_empty_text(struct mm_struct *mm, __u64 address)
 {
