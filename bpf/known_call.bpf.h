@@ -88,8 +88,8 @@ static __always_inline bool may_be_empty(const struct call *call, __u64 rule, lo
 }
 
 /* The hash of the call, before its path. false: it cannot be known again. */
-static __always_inline bool hash_call(__u64 *hash, const struct recents *own, __u64 rule, struct task_struct *task,
-                                      struct fs_struct *fs, long ret)
+static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, const struct recents *own, __u64 rule,
+                                      struct task_struct *task, struct fs_struct *fs, long ret)
 {
   const struct call *call = &own->call;
   struct mount *mnt = (struct mount *)(READ_NUMBER(&fs->root.mnt) - bpf_core_field_offset(struct mount, mnt));
@@ -104,7 +104,7 @@ static __always_inline bool hash_call(__u64 *hash, const struct recents *own, __
     if (!file || READ(file, f_mode) & FMODE_CREATED)
       return false;
     place_of_file(&place, file);
-    opened = file_identity_inline(&place);
+    opened = is_short_way ? file_identity_inline(&place) : file_identity(&place);
     if (!opened)
       return false;
   }
@@ -183,7 +183,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
     return false;
   if (size <= 1)
     return may_be_empty(call, rule, ret); /* the call was on the descriptor itself */
-  if (!hash_call(&hash, own, rule, task, fs, ret))
+  if (!hash_call(false, &hash, own, rule, task, fs, ret))
     return false;
   begin_text(&text, hash, own->own.factor);
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
@@ -219,7 +219,7 @@ static __always_inline bool is_known(struct recents *own, __u64 rule, struct tas
 
   if (!READS_TEXT)
     return is_known_by_helper(own, task, ret);
-  if (!hash_call(&begin, own, rule, task, fs, ret)) {
+  if (!hash_call(true, &begin, own, rule, task, fs, ret)) {
     no_news(own);
     return false;
   }
