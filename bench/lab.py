@@ -224,10 +224,14 @@ class Snoop:
 
 
 class Empty:
-    """The empty program on the same hook."""
+    """The empty program on the same hook, or another of ours that asks nothing."""
+
+    def __init__(self, program="empty"):
+        self.program = program
 
     def __enter__(self):
-        self.process = subprocess.Popen([BUILD_DIR / "bench" / "bench_empty", BUILD_DIR / "bench" / "empty.bpf.o"],
+        self.process = subprocess.Popen([BUILD_DIR / "bench" / "bench_empty",
+                                         BUILD_DIR / "bench" / f"{self.program}.bpf.o"],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if not self.process.stdout.readline():
             raise RuntimeError("the empty program cannot be attached")

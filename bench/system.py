@@ -16,9 +16,12 @@ import time
 import lab
 
 # Name, mode of the workload, in the traced cgroup or outside of it.
-HOT = [("open", "open", True), ("stat", "stat", True), ("fstat", "fstat", True), ("missing", "missing", True), ("getppid", "getppid", True),
-       ("exec", "exec", True), ("rate", "rate", True), ("open outside", "open", False),
+HOT = [("open", "open", True), ("stat", "stat", True), ("fstat", "fstat", True), ("missing", "missing", True),
+       ("getppid", "getppid", True), ("exec", "exec", True), ("rate", "rate", True), ("open outside", "open", False),
        ("getppid outside", "getppid", False)]
+# Of bench/code.bpf.c.
+CODE_BLOCKS = [32, 64, 128, 256]
+CODE_BLOCK_BYTES = 28
 
 
 class Spread:
@@ -305,6 +308,26 @@ class Bench:
         starts = Spread(self.starts)
         self.table.at_most("start, from exec to attached", 150, 1000 * starts.best, " ms", 0, starts.text(0, 1000))
 
+    def code(self):
+        """What bytes of code cost that do nothing (decision 23)."""
+        hot = self.scratch / "code"
+        hot.mkdir()
+        lab.make_hot_files(hot)
+        programs = ["empty"] + [f"code-{blocks}" for blocks in CODE_BLOCKS]
+        modes = ["getppid", "stat", "open"]
+        times = {(program, mode): [] for program in programs for mode in modes}
+        for number in range(4 if self.quick else 15):
+            first = number % len(programs)
+            for program in programs[first:] + programs[:first]:
+                with lab.Empty(program):
+                    for mode in modes:
+                        result = lab.load(self.inside, mode, hot, seconds=0.1)
+                        times[program, mode].append(self.time_of(result))
+        for blocks, program in zip(CODE_BLOCKS, programs[1:]):
+            more = [Spread(times[program, mode]).quartile - Spread(times["empty", mode]).quartile for mode in modes]
+            self.table.figure(f"{CODE_BLOCK_BYTES * blocks:,} bytes of code, added to {', '.join(modes)}",
+                              ", ".join(f"{ns:+.0f} ns" for ns in more), more)
+
     # --- others ---
 
     def contestants(self):
@@ -391,7 +414,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less than a minute: fewer and shorter rounds, no million files")
     parser.add_argument("--contestants", action="store_true", help="also bpftrace, opensnoop-bpfcc, fatrace and strace -f")
-    parser.add_argument("--only", help="parts, separated by commas: hot,steady,burst,million,mix,start,contestants")
+    parser.add_argument("--only", help="parts, separated by commas: hot,steady,burst,million,mix,start,code,contestants")
     parser.add_argument("--snoop", type=pathlib.Path, help="another snoop than that of build/release")
     parser.add_argument("--snoop-option", action="append", default=[], help="for snoop record; repeatable")
     parser.add_argument("--json", type=pathlib.Path, help="also as JSON, to this file")
