@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What code costs by itself: four registers are added up, none of which waits for another, in so many blocks of 28 bytes
- * (on x86_64). */
+/* What code costs by itself: four registers are added up, none of which waits for another, in so many blocks of 28
+ * bytes (on x86_64). */
 #include <linux/types.h>
 
 #include <bpf/bpf_helpers.h>

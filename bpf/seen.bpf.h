@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What accesses and calls are known by, and the tables of what was seen. */
+#ifndef SNOOP_SEEN_BPF_H
+#define SNOOP_SEEN_BPF_H
+
+#include "path.bpf.h"
+
+/* Half a step of the hash of the short way: an odd multiplier that nobody knows, and a shift that brings the
+ * high bits down again. */
+static __always_inline __u64 stir(__u64 hash, __u64 factor)
+{
+  hash *= factor;
+  return hash ^ hash >> 32;
+}
+
+/* A step. It is multiplied twice: the highest bit of what comes in stays one single bit in the first product, so that
+ * it would be known which word undoes it. */
+static __always_inline __u64 mix_word(__u64 hash, __u64 word, __u64 factor)
+{
+  return stir(hash + word, factor) * factor;
+}
+
+/* What all paths of a target begin with. */
+static __always_inline __u64 begin_hash(__u32 target)
+{
+  __u64 generation = *(volatile __u64 *)&seen_generation;
+
+  return mix_word(cfg_hash_seed[0], generation << 32 ^ target, cfg_hash_seed[1]);
+}
+
+/* That, and a second lane of another kind: an odd multiplier, and a shift, as in MurmurHash. */
+static __always_inline void mix(struct seen_key *key, __u64 word)
+{
+  key->hash[0] = mix_word(key->hash[0], word, cfg_hash_seed[1]);
+  key->hash[1] = (key->hash[1] ^ word) * 0xff51afd7ed558ccdULL;
+  key->hash[1] ^= key->hash[1] >> 32;
+}
+
+static __always_inline void begin_key(struct seen_key *key, __u32 target)
+{
+  key->hash[0] = begin_hash(target);
+  key->hash[1] = cfg_hash_seed[1] ^ target;
+}
+
+/* One number of both lanes. */
+static __always_inline __u64 check_of(const struct seen_key *key)
+{
+  return key->hash[0] ^ key->hash[1];
+}
+
+static __always_inline void count_use(__u32 entry, __u32 count)
+{
+  __u32 index = entry & (SNOOP_USE_COUNTS - 1);
+  __u64 *sum = bpf_map_lookup_elem(&use_counts, &index);
+
+  if (sum)
+    __sync_fetch_and_add(sum, count);
+}
+
+static __always_inline struct recents *own_recents(void)
+{
+  __u32 cpu = bpf_get_smp_processor_id();
+
+  return bpf_map_lookup_elem(&recents, &cpu);
+}
+
+/*
+ * The hash of a call, before its path: of its target, with which all paths begin; of its arguments
+ * and outcome, of its kind; of its root; of the file that it opened, or 0.
+ */
+static __always_inline __u64 call_hash(const struct own_target *own, const struct call *call, __u64 arguments,
+                                       __u64 root, __u64 file_id)
+{
+  /* Of addresses of the kernel the upper 16 bits are the same. */
+  return mix_word(own->hash, stir(arguments + file_id, own->factor) + (root ^ call->row << 48), own->factor);
+}
+
+/* A number for a root directory, which that mount may have at another place too. */
+static __always_inline __u64 root_number(__u64 dentry, struct mount *mnt, __u64 factor)
+{
+  __u64 mount = (__u64)mnt;
+
+  if (bpf_core_field_exists(struct mount, mnt_id_unique))
+    mount = READ(mnt, mnt_id_unique);
+  return dentry + mount * factor;
+}
+
+/*
+ * A number for a file and for where it is: an inode can have several names, and its number can be
+ * used again, as can the addresses of dentries. As place_identity() has it, but where mounts have
+ * numbers that are never used again, that of its mount stands for all above. 0: too deep to say.
+ */
+static __always_inline __u64 file_identity_inline(const struct place *place)
+{
+  struct dentry *dentry = place->dentry;
+  struct inode *inode = READ(dentry, d_inode);
+  __u64 identity = begin_identity(inode);
+  struct dentry *top;
+
+  if (!bpf_core_field_exists(struct mount, mnt_id_unique)) {
+    __u64 whole = place_identity(place);
+
+    return whole || READ(dentry, d_parent) != dentry ? whole : identity;
+  }
+  top = READ(place->mnt, mnt.mnt_root);
+  for (__u32 i = 0; i < STEPS_INLINE && dentry != top; i++) {
+    struct link link = link_of(dentry);
+
+    if (link.parent == dentry)
+      return identity; /* in no directory: a memfd, a pipe */
+    identity = mix_name(identity, link.hash_len);
+    dentry = link.parent;
+  }
+  return dentry == top ? mix_name(identity, READ(place->mnt, mnt_id_unique)) | 1 : place_identity(place);
+}
+
+/* The same as a function, where that is no matter: its stack is free again. */
+static __noinline __u64 file_identity(const struct place *place)
+{
+  return file_identity_inline(place);
+}
+
+#ifndef SNOOP_TYPED_READS
+#define file_identity_inline file_identity
+#endif
+
+/* Two places where it can be, in one cache line. */
+static __always_inline struct snoop_recent *recent_of(struct recents *own, __u64 tag)
+{
+  return &own->known.slots[(tag >> 40) & (SNOOP_RECENTS - 2)];
+}
+
+/* The next time the call is known by its arguments. What was there longest is counted for
+ * good, once it is there no more: user space may look in between, and may miss it for now,
+ * but must not count it twice. */
+static __always_inline void set_recent(__u64 tag, __u64 entry)
+{
+  struct recents *own = own_recents();
+  volatile struct snoop_recent *recent;
+  struct snoop_recent newer;
+  __u32 older;
+  __u32 count;
+
+  if (!own)
+    return;
+  recent = recent_of(own, tag);
+  newer.tag = recent[0].tag;
+  newer.entry = recent[0].entry;
+  newer.count = recent[0].count;
+  older = recent[1].entry;
+  count = recent[1].count;
+  recent[1].tag = 0;
+  recent[1].count = 0;
+  recent[0].tag = 0;
+  recent[0].count = 0;
+  recent[1].entry = newer.entry;
+  recent[1].count = newer.count;
+  recent[1].tag = newer.tag;
+  recent[0].entry = entry;
+  recent[0].tag = tag;
+  if (count)
+    count_use(older, count);
+}
+
+/* Of a hash that has target, path and base in it, and nothing else yet. */
+static __always_inline struct seen_bucket *seen_bucket_of(__u64 hash)
+{
+  __u32 zero = 0;
+  struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
+
+  return table ? &table->buckets[hash >> 47] : NULL;
+}
+_Static_assert(SEEN_BUCKETS == 1 << (64 - 47), "seen_bucket_of");
+
+/* Of the access with this key, mixed with what is known of it: other kinds or another entry
+ * fit no more. */
+static __always_inline __u64 seen_tag(const struct seen_key *key, __u64 kinds, __u32 entry)
+{
+  return check_of(key) ^ (kinds ^ (__u64)entry << 32) * 0xff51afd7ed558ccdULL;
+}
+
+/* What was reported already of the access; 0: nothing. */
+static __always_inline __u64 find_seen(const struct seen_bucket *bucket, const struct seen_key *key, __u32 *entry)
+{
+  for (__u32 i = 0; i < SEEN_WAYS; i++) {
+    __u64 kinds = *(const volatile __u64 *)&bucket->kinds[i];
+
+    *entry = *(const volatile __u32 *)&bucket->entries[i];
+    if (kinds && *(const volatile __u64 *)&bucket->tags[i] == seen_tag(key, kinds, *entry))
+      return kinds;
+  }
+  return 0;
+}
+
+/* In the place of the same entry, in an empty one, or in that of any other. */
+static __always_inline void set_seen(struct seen_bucket *bucket, const struct seen_key *key, __u64 kinds, __u32 entry)
+{
+  __u32 way = entry % SEEN_WAYS;
+
+  for (__u32 i = 0; i < SEEN_WAYS; i++) {
+    if (!bucket->kinds[i])
+      way = i;
+  }
+  for (__u32 i = 0; i < SEEN_WAYS; i++) {
+    if (bucket->kinds[i] && bucket->entries[i] == entry)
+      way = i;
+  }
+  barrier_var(way); /* the compiler knows, the verifier does not */
+  if (way >= SEEN_WAYS)
+    return;
+  *(volatile __u64 *)&bucket->kinds[way] = kinds;
+  *(volatile __u32 *)&bucket->entries[way] = entry;
+  *(volatile __u64 *)&bucket->tags[way] = seen_tag(key, kinds, entry);
+}
+
+/* So much of a path is hashed inline, the rest by calls. */
+#define HASH_INLINE 128
+
+static long hash_word(__u32 index, __u32 *which)
+{
+  struct scratch *scratch = scratch_of(*which);
+  __u32 at = HASH_INLINE + index * 8;
+
+  if (!scratch || at >= SNOOP_PATH_MAX)
+    return 1;
+  mix(&scratch->key, *(const __u64 *)(scratch->data + at));
+  return 0;
+}
+
+/* The path alone, into `scratch.key`. */
+static __always_inline void hash_path(struct scratch *scratch, __u32 which)
+{
+  struct seen_key *key = &scratch->key;
+  __u32 len = scratch->event.path_len;
+
+  begin_key(key, scratch->event.target);
+  for (__u32 i = 0; i < HASH_INLINE; i += 8) {
+    if (i >= len)
+      break;
+    mix(key, *(const __u64 *)(scratch->data + i));
+  }
+  if (len > HASH_INLINE)
+    bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
+}
+
+/* All of the access, into `scratch.key`; returns its bucket. */
+static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, __u32 which, __u64 base)
+{
+  struct seen_key *key = &scratch->key;
+  struct seen_bucket *bucket;
+
+  if (!scratch->access.path_hashed)
+    hash_path(scratch, which);
+  if (base)
+    mix(key, base);
+  bucket = seen_bucket_of(key->hash[0]);
+  mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | scratch->event.path_len);
+  /* Out of memory it is a number to the verifier, not a pointer. */
+  mix(key,
+      root_number(*(const volatile __u64 *)&scratch->access.root.dentry, scratch->access.root.mnt, cfg_hash_seed[1]));
+  mix(key, scratch->access.file_id);
+  return bucket;
+}
+
+/* Ends the path with a whole word of zeros, for hash_access. */
+static __always_inline void set_path_len(struct scratch *scratch, __u32 len)
+{
+  scratch->event.path_len = len;
+  if (len < SNOOP_PATH_MAX)
+    __builtin_memset(scratch->data + len, 0, 8);
+}
+
+/* Whether all that the tag was made of is what the access turned out to be, root and file included. */
+static __always_inline bool is_tag_true(const struct scratch *scratch)
+{
+  const struct access *access = &scratch->access;
+  __u64 root = root_number(*(const volatile __u64 *)&access->root.dentry, access->root.mnt, cfg_hash_seed[1]);
+  struct recents *own = own_recents();
+
+  return own && access->tag &&
+         call_hash(&own->own, &scratch->call, access->tag_arguments, root, access->file_id) == access->tag_begin;
+}
+
+#endif
