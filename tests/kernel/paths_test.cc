@@ -9,12 +9,10 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -287,130 +285,6 @@ TEST_F(PathTest, RenamedDirectoryIsNotRemembered) {
   EXPECT_THAT(paths_of(accesses), Contains(path("after/sub/name")));
 }
 
-/// Where the opens of a path led to, in order.
-std::vector<std::string> led_to(const std::vector<Access>& accesses, const std::string& path) {
-  std::vector<std::string> resolved;
-  for (const Access& access : at(accesses, path)) {
-    if (!access.resolved.empty()) {
-      resolved.push_back(access.resolved);
-    }
-  }
-  return resolved;
-}
-
-bool point_to(const char* link, const std::string& target) {
-  return (::unlink(link) == 0 || errno == ENOENT) && ::symlink(target.c_str(), link) == 0;
-}
-
-TEST_F(PathTest, LinkThatLeadsElsewhereLater) {
-  write_file("one");
-  write_file("two");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    for (const char* target : {"one", "two"}) {
-      if (!point_to("current", target) || ::open("current", O_RDONLY) < 0) {
-        return errno;
-      }
-    }
-    return 0;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(led_to(accesses, path("current")), ElementsAre(path("one"), path("two")));
-}
-
-// As with ostree, nix, rsync --link-dest.
-TEST_F(PathTest, LinkThatLeadsToAnotherNameOfTheSameFileLater) {
-  for (const char* version : {"1", "2"}) {
-    std::filesystem::create_directory(version);
-  }
-  write_file("1/name");
-  std::filesystem::create_hard_link("1/name", "2/name");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    for (const char* version : {"1", "2"}) {
-      for (int i = 0; i < 3; i++) {
-        if ((i == 0 && !point_to("current", version)) || ::open("current/name", O_RDONLY) < 0) {
-          return errno;
-        }
-      }
-    }
-    return 0;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(led_to(accesses, path("current/name")), ElementsAre(path("1/name"), path("2/name")));
-  EXPECT_EQ(at(accesses, path("current/name")).size(), 2U);
-}
-
-TEST_F(PathTest, FileWhoseDirectoryFarUpIsRenamed) {
-  std::filesystem::create_directories("1/a/x");
-  write_file("1/a/x/name");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    const char* versions[] = {"1", "2"};
-    for (int version = 0; version < 2; version++) {
-      if ((version == 1 && ::rename(versions[0], versions[1]) != 0) || !point_to("current", versions[version])) {
-        return errno;
-      }
-      for (int i = 0; i < 3; i++) {
-        if (::open("current/a/x/name", O_RDONLY) < 0) {
-          return errno;
-        }
-      }
-    }
-    return 0;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(led_to(accesses, path("current/a/x/name")), ElementsAre(path("1/a/x/name"), path("2/a/x/name")));
-}
-
-TEST_F(PathTest, FileThatIsMountedTwice) {
-  for (const char* name : {"real", "1", "2"}) {
-    std::filesystem::create_directory(name);
-  }
-  write_file("real/name");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-      return errno;
-    }
-    for (const char* place : {"1", "2"}) {
-      if (::mount("real", place, nullptr, MS_BIND, nullptr) != 0 || !point_to("current", place)) {
-        return errno;
-      }
-      for (int i = 0; i < 3; i++) {
-        if (::open("current/name", O_RDONLY) < 0) {
-          return errno;
-        }
-      }
-    }
-    return 0;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(led_to(accesses, path("current/name")), ElementsAre(path("1/name"), path("2/name")));
-}
-
-// As with the files of a ConfigMap. The file system may give each file the inode number of the one before.
-TEST_F(PathTest, FilesThatTakeTheirPlacesOneAfterTheOther) {
-  constexpr int kVersions = 20;
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    for (int version = 0; version < kVersions; version++) {
-      const std::string name = "version-" + std::to_string(version);
-      std::filesystem::create_directory(name);
-      write_file(name + "/name");
-      for (int i = 0; i < 3; i++) {
-        if ((i == 0 && !point_to("current", name)) || ::close(::open("current/name", O_RDONLY)) != 0) {
-          return errno;
-        }
-      }
-      std::filesystem::remove_all(name);
-    }
-    return 0;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_EQ(led_to(accesses, path("current/name")).size(), size_t{kVersions});
-}
-
 TEST_F(PathTest, ResolveInRoot) {
   std::filesystem::create_directories("root/sub");
   write_file("root/sub/name");
@@ -519,92 +393,6 @@ TEST_F(PathTest, StringAtTheEndOfMapping) {
   EXPECT_THAT(paths_of(accesses), Contains(path("border")));
 }
 
-TEST_F(PathTest, ReadlinkOverItsOwnPathIsCounted) {
-  std::filesystem::create_symlink("somewhere/else", "link");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    char buffer[64] = "link";
-    return ::syscall(SYS_readlinkat, AT_FDCWD, buffer, buffer, sizeof(buffer)) > 0 ? 0 : errno;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
-  EXPECT_EQ(capture.stats().path_unreadable, 1U);
-}
-
-TEST_F(PathTest, AnswerOverItsOwnPathIsCounted) {
-  write_file("name");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    union {
-      struct stat info;
-      char path[sizeof(struct stat)];
-    } both = {};
-    std::strcpy(both.path, "name");
-    return ::syscall(SYS_newfstatat, AT_FDCWD, both.path, &both.info, 0) == 0 ? 0 : errno;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
-  EXPECT_EQ(capture.stats().path_unreadable, 1U);
-}
-
-TEST_F(PathTest, AnswerOverItsOwnPathByAnotherMappingIsCounted) {
-  write_file("name");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    const int fd = ::memfd_create("both", 0);
-    if (::ftruncate(fd, 4096) != 0) {
-      return errno;
-    }
-    const auto map = [&] { return ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0); };
-    auto* info = static_cast<struct stat*>(map());
-    // A device, of a file that is none: 0.
-    char* name = static_cast<char*>(map()) + offsetof(struct stat, st_rdev);
-    std::strcpy(name, "name");
-    return ::syscall(SYS_newfstatat, AT_FDCWD, name, info, 0) == 0 && *name == '\0' ? 0 : 1;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(accesses, IsEmpty());
-  EXPECT_EQ(capture.stats().path_unreadable, 1U);
-}
-
-TEST_F(PathTest, QuestionForTheSizeOfAnAnswerWritesNone) {
-  write_file("name");
-  if (::setxattr("name", "user.one", "x", 1, 0) != 0) {
-    GTEST_SKIP() << "no extended attributes here: " << std::strerror(errno);
-  }
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    char name[16] = "name";
-    return ::syscall(SYS_listxattr, name, name, 0) > 0 && ::syscall(SYS_getxattr, name, "user.one", name, 0) > 0 ? 0
-                                                                                                                 : 1;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(paths_of(accesses), ElementsAre(path("name")));
-  EXPECT_EQ(capture.stats().path_unreadable, 0U);
-}
-
-TEST_F(PathTest, AnswersOfOtherCallsOverTheirOwnPathAreCounted) {
-  write_file("name");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    unsigned int handle[2 + MAX_HANDLE_SZ / sizeof(unsigned int)] = {MAX_HANDLE_SZ};
-    alignas(8) char path[16] = "name";
-    return ::syscall(SYS_name_to_handle_at, AT_FDCWD, path, handle, path, 0) == 0 ? 0 : errno;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(accesses, IsEmpty()) << "a path that nobody asked for";
-  EXPECT_EQ(capture.stats().path_unreadable, 1U);
-}
-
-TEST_F(PathTest, AnswerThatHasNoPlace) {
-  write_file("name");
-  Capture& capture = start();
-  const auto accesses = capture.run(
-      [] { return ::syscall(SYS_newfstatat, AT_FDCWD, "name", 8, 0) == -1 && errno == EFAULT ? 0 : errno; });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(paths_of(accesses), ElementsAre(path("name"))) << "the file was found, or there would be another error";
-}
-
 TEST_F(PathTest, OpenThatASignalEnds) {
   ASSERT_EQ(::mkfifo("fifo", 0600), 0);
   Capture& capture = start();
@@ -662,25 +450,6 @@ TEST_F(PathTest, SiblingsWithTheSameHash) {
     }
   }
   EXPECT_EQ(seen.size(), names.size());
-}
-
-TEST_F(PathTest, AnswerBesideThePathIsNone) {
-  write_file("name");
-  Capture& capture = start();
-  const auto accesses = capture.run([] {
-    struct {
-      char before[8];
-      struct stat info;
-      char behind[8];
-    } all = {"name", {}, "name"};
-    const bool good = ::syscall(SYS_newfstatat, AT_FDCWD, all.before, &all.info, 0) == 0 &&
-                      ::access(all.behind, F_OK) == 0 &&
-                      ::syscall(SYS_newfstatat, AT_FDCWD, all.behind, &all.info, 0) == 0;
-    return good ? 0 : errno;
-  });
-  EXPECT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(paths_of(accesses), ElementsAre(path("name"), path("name")));
-  EXPECT_EQ(capture.stats().path_unreadable, 0U);
 }
 
 TEST_F(PathTest, BadDescriptorIsNoAccess) {
