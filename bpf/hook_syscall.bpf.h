@@ -387,13 +387,14 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   own = own_recents();
   if (!own)
     return 0;
-  task = current_of(own);
+  /* Trusted: what is loaded from it is a plain load (see OF). */
+  task = bpf_get_current_task_btf();
   find_own_target(own, task);
   if (!(__u32)own->own.packed)
     return 0;
   own->call.row = number;
   /* A branch, so that what comes next need not wait for it. */
-  if (task_abi(task) == ABI_NATIVE) {
+  if (likely(task_abi(task) == ABI_NATIVE)) {
     copy_args(own->call.args, regs, ABI_NATIVE);
   } else {
     own->call.row += ABI_COMPAT * SNOOP_MAX_SYSCALL;
@@ -403,10 +404,10 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   }
   error = error_of(ret);
   /* EFAULT of one of two paths: they are read before either is looked up. */
-  if (error && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))
+  if (unlikely(error) && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))
     return 0;
-  if (is_plain_call(word, number, ret)) {
-    if (is_known(own, word, task, ret))
+  if (likely(is_plain_call(word, number, ret))) {
+    if (likely(is_known(own, word, task, ret)))
       return 0;
   } else {
     if (!IN_WORD(word, op))

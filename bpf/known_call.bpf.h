@@ -64,7 +64,7 @@ static __always_inline bool is_answer_near(const struct call *call, __u64 rule)
 /* Whether all that the call means is known from it. Of a seccomp filter's answer (see finish_call) it is not. */
 static __always_inline bool is_plain_call(__u64 rule, long number, long ret)
 {
-  return (__s64)rule < 0 && (IN_WORD(rule, op) == SNOOP_OP_OPEN || ret != number);
+  return likely((__s64)rule < 0) && (likely(ret != number) || IN_WORD(rule, op) == SNOOP_OP_OPEN);
 }
 _Static_assert(__builtin_offsetof(struct snoop_syscall_rule, plain) == 7 && SNOOP_PLAIN == 0x80, "is_plain_call");
 
@@ -98,14 +98,17 @@ static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, cons
   __u64 opened = 0;
 
   if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error_of(ret)) {
-    struct file *file = file_of_fd(task, ret);
+    struct file *file = opened_file(task, ret);
     struct place place;
 
-    if (!file || READ(file, f_mode) & FMODE_CREATED)
+    if (unlikely(!file))
       return false;
-    place_of_file(&place, file);
+    if (unlikely(arg_of(call, IN_WORD(rule, flags)) & (O_CREAT | O_TMPFILE_ONLY)) && READ(file, f_mode) & FMODE_CREATED)
+      return false;
+    place.dentry = READ(file, f_path.dentry);
+    place.mnt = (void *)READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
     opened = is_short_way ? file_identity_inline(&place) : file_identity(&place);
-    if (!opened)
+    if (unlikely(!opened))
       return false;
   }
   *hash = call_hash(&own->own, call, arguments, root, opened);
@@ -139,7 +142,7 @@ static __always_inline bool is_known_as(struct recents *own, __u64 hash, bool ab
   __u64 base = 0;
   __u64 tag;
 
-  if (!absolute) {
+  if (unlikely(!absolute)) {
     base = identity_of_base(&own->call, rule, task, fs);
     if (!base) {
       own->news.tag = 0;
@@ -150,7 +153,7 @@ static __always_inline bool is_known_as(struct recents *own, __u64 hash, bool ab
   }
   tag = hash | 1;
   recent = recent_of(own, tag);
-  if (recent->tag != tag) {
+  if (unlikely(recent->tag != tag)) {
     recent++;
     if (recent->tag != tag) {
       own->news.tag = tag;
@@ -219,27 +222,27 @@ static __always_inline bool is_known(struct recents *own, __u64 rule, struct tas
 
   if (!READS_TEXT)
     return is_known_by_helper(own, task, ret);
-  if (!hash_call(true, &begin, own, rule, task, fs, ret)) {
+  if (unlikely(!hash_call(true, &begin, own, rule, task, fs, ret))) {
     no_news(own);
     return false;
   }
   /* Worked out now, while all that it takes is at hand. */
   barrier_var(begin);
   begin_text(&text, begin, own->own.factor);
-  if (!read_text(&text, task->mm, own->own.map, arg_of(call, IN_WORD(rule, path)), NULL))
+  if (unlikely(!read_text(&text, task->mm, own->own.map, arg_of(call, IN_WORD(rule, path)), NULL)))
     return is_known_by_helper(own, task, ret);
   absolute = (char)text.first == '/';
-  if (!absolute && !(char)text.first) {
+  if (unlikely(!absolute) && unlikely(!(char)text.first)) {
     if (may_be_empty(call, rule, ret) && !is_path_overwritten(call, rule, ret, 1) &&
         is_empty_text(task->mm, arg_of(call, IN_WORD(rule, path))))
       return true; /* the call was on the descriptor itself */
     return is_known_by_helper(own, task, ret);
   }
-  if (is_answer_near(call, rule) && is_path_overwritten(call, rule, ret, text_size(&text))) {
+  if (unlikely(is_answer_near(call, rule)) && is_path_overwritten(call, rule, ret, text_size(&text))) {
     no_news(own);
     return false;
   }
-  if (is_known_as(own, text.hash, absolute, rule, task, fs))
+  if (likely(is_known_as(own, text.hash, absolute, rule, task, fs)))
     return true;
   own->news.path_begin = begin;
   own->news.path_check = text.hash;

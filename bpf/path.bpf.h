@@ -67,6 +67,15 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 f
   return (struct file *)READ_NUMBER(READ_NUMBER(&table->fd) + (__u64)fd * sizeof(struct file *));
 }
 
+/* The file behind a descriptor that the task was given just now. If it was not (a supervisor of seccomp can say
+ * so), this can be any other: only to see whether it is known already. */
+static __always_inline struct file *opened_file(struct task_struct *task, __u32 fd)
+{
+  struct fdtable *table = task->files->fdt;
+
+  return (struct file *)READ_NUMBER(READ_NUMBER(&table->fd) + (__u64)fd * sizeof(struct file *));
+}
+
 /* How far up a directory's identity is made from. */
 #define IDENTITY_LEVELS 64
 

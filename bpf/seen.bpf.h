@@ -88,30 +88,31 @@ static __always_inline __u64 root_number(__u64 dentry, struct mount *mnt, __u64 
 /*
  * A number for a file and for where it is: an inode can have several names, and its number can be
  * used again, as can the addresses of dentries. As place_identity() has it, but where mounts have
- * numbers that are never used again, that of its mount stands for all above. 0: too deep to say.
+ * numbers that are never used again, that of its mount stands for all above, and for the device.
+ * 0: too deep to say.
  */
 static __always_inline __u64 file_identity_inline(const struct place *place)
 {
   struct dentry *dentry = place->dentry;
   struct inode *inode = READ(dentry, d_inode);
-  __u64 identity = begin_identity(inode);
+  __u64 identity = READ(inode, i_ino);
   struct dentry *top;
 
   if (!bpf_core_field_exists(struct mount, mnt_id_unique)) {
     __u64 whole = place_identity(place);
 
-    return whole || READ(dentry, d_parent) != dentry ? whole : identity;
+    return whole || READ(dentry, d_parent) != dentry ? whole : begin_identity(inode);
   }
   top = READ(place->mnt, mnt.mnt_root);
   for (__u32 i = 0; i < STEPS_INLINE && dentry != top; i++) {
     struct link link = link_of(dentry);
 
-    if (link.parent == dentry)
-      return identity; /* in no directory: a memfd, a pipe */
+    if (unlikely(link.parent == dentry))
+      return begin_identity(inode); /* in no directory: a memfd, a pipe */
     identity = mix_name(identity, link.hash_len);
     dentry = link.parent;
   }
-  return dentry == top ? mix_name(identity, READ(place->mnt, mnt_id_unique)) | 1 : place_identity(place);
+  return likely(dentry == top) ? mix_name(identity, READ(place->mnt, mnt_id_unique)) | 1 : place_identity(place);
 }
 
 /* The same as a function, where that is no matter: its stack is free again. */

@@ -26,7 +26,7 @@ static __always_inline void begin_text(struct text *text, __u64 hash, __u64 fact
 static __always_inline void end_text(struct text *text, __u64 word, __u64 zeros)
 {
   text->end = lowest_nul(zeros);
-  if (text->end > 1)
+  if (likely(text->end > 1))
     text->hash = mix_word(text->hash, word & (text->end - 1), text->factor);
 }
 
@@ -84,30 +84,30 @@ static __always_inline __u64 direct_address(struct mm_struct *mm, __u64 map, __u
   barrier_var(frame);
   barrier_var(high);
 
-  if (map < FOUR_LEVELS_FROM) {
+  if (unlikely(map < FOUR_LEVELS_FROM)) {
     if (high >> 9)
       return 0;
     entry = entry_of(0, table, address, 48);
     if (~entry & PAGE_OF_USER)
       return 0;
     table = map + (entry & frame);
-  } else if (high) {
+  } else if (unlikely(high)) {
     return 0;
   }
   entry = entry_of(0, table, address, 39);
-  if (~entry & PAGE_OF_USER)
+  if (unlikely(~entry & PAGE_OF_USER))
     return 0;
   entry = entry_of(map, entry & frame, address, 30);
-  if (~entry & PAGE_OF_USER || entry & PAGE_IS_LARGE)
+  if (unlikely(~entry & PAGE_OF_USER || entry & PAGE_IS_LARGE))
     return 0;
   entry = entry_of(map, entry & frame, address, 21);
-  if ((entry & (PAGE_OF_USER | PAGE_IS_LARGE)) != PAGE_OF_USER) {
+  if (unlikely((entry & (PAGE_OF_USER | PAGE_IS_LARGE)) != PAGE_OF_USER)) {
     if (~entry & (PAGE_OF_USER | PAGE_IS_LARGE) || entry & PAGE_IS_SPECIAL)
       return 0;
     return map + (entry & frame & ~0x1fffffULL) + (address & 0x1fffff);
   }
   entry = entry_of(map, entry & frame, address, 12);
-  if (~entry & PAGE_OF_USER || entry & PAGE_IS_SPECIAL)
+  if (unlikely(~entry & PAGE_OF_USER || entry & PAGE_IS_SPECIAL))
     return 0;
   return map + (entry & frame) + (address & (PAGE_BYTES - 1));
 }
@@ -160,10 +160,10 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   const __u64 *words;
   __u64 at;
 
-  if (!map)
+  if (unlikely(!map))
     return false;
   at = direct_address(mm, map, address);
-  if (!at)
+  if (unlikely(!at))
     return false;
   /* As if it were registers, which are as many words: to read each as a number of its own
    * would be a call to the compiler, which then keeps nothing in registers. */
@@ -185,10 +185,10 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
       *(__u64 *)(copy + i * 8) = word;
     /* zeros_of(), in two parts: the second is not needed where there is but ASCII, and no NUL. */
     zeros = (word - ones) & highs;
-    if (zeros)
+    if (unlikely(zeros))
       zeros &= ~word;
-    if (zeros) {
-      if (room < i * 8 + 8)
+    if (unlikely(zeros)) {
+      if (unlikely(room < i * 8 + 8))
         return false;
       text->words = i;
       end_text(text, word, zeros);
