@@ -101,14 +101,14 @@ static __always_inline __u64 file_identity_inline(const struct place *place)
   if (!bpf_core_field_exists(struct mount, mnt_id_unique)) {
     __u64 whole = place_identity(place);
 
-    return whole || READ(dentry, d_parent) != dentry ? whole : begin_identity(inode);
+    return whole || READ(dentry, d_parent) != dentry ? whole : nameless_identity(inode);
   }
   top = READ(place->mnt, mnt.mnt_root);
   for (__u32 i = 0; i < STEPS_INLINE && dentry != top; i++) {
     struct link link = link_of(dentry);
 
     if (unlikely(link.parent == dentry))
-      return begin_identity(inode); /* in no directory: a memfd, a pipe */
+      return nameless_identity(inode);
     identity = mix_name(identity, link.hash_len);
     dentry = link.parent;
   }

@@ -62,54 +62,46 @@ static __always_inline __u32 text_size(const struct text *text)
 /* With five levels of tables the kernel has its half elsewhere. */
 #define FOUR_LEVELS_FROM 0xffff800000000000ULL
 
-/* The entry for an address, of the table of 512 that starts there. The sum is put together
- * such that the part that comes out of memory late is added last. */
-static __always_inline __u64 entry_of(__u64 map, __u64 table, __u64 address, __u32 shift)
+/* The entry for an address, of the table of 512 that starts there. */
+static __always_inline __u64 entry_of(__u64 table, __u64 address, __u64 shift)
 {
-  __u64 place = map + ((address >> shift) & 511) * 8;
-
-  barrier_var(place);
-  return READ_NUMBER(place + table);
+  return READ_NUMBER(table + ((address >> shift) & 511) * 8);
 }
 
-/* Where the kernel sees the memory at this address of the process; 0: it cannot be said. */
+/* The highest table of a process: what its entries are told apart by, as a shift of the address. */
+static __always_inline __u64 top_shift(__u64 map)
+{
+  return unlikely(map < FOUR_LEVELS_FROM) ? 48 : 39;
+}
+
+/*
+ * Where the kernel sees the memory at this address of the process; 0: it cannot be said. All levels are one
+ * loop: it is as long as one of them, and its branches are known from the second round on. For the last
+ * table, bit 7 (of the page's kind of cache) is rare.
+ */
 static __always_inline __u64 direct_address(struct mm_struct *mm, __u64 map, __u64 address)
 {
   __u64 table = READ_NUMBER(&mm->pgd);
+  __u64 shift = top_shift(map);
   __u64 frame = PAGE_FRAME;
-  __u64 high = address >> 47;
   __u64 entry;
 
-  /* What does not fit into an instruction is a long one each time. */
-  barrier_var(frame);
-  barrier_var(high);
-
-  if (unlikely(map < FOUR_LEVELS_FROM)) {
-    if (high >> 9)
-      return 0;
-    entry = entry_of(0, table, address, 48);
-    if (~entry & PAGE_OF_USER)
-      return 0;
+  if (unlikely(address >> shift >> 8))
+    return 0;
+#pragma clang loop unroll(disable)
+  for (;;) {
+    barrier_var(shift);
+    entry = entry_of(table, address, shift);
+    if (unlikely((entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL)) != PAGE_OF_USER))
+      break;
     table = map + (entry & frame);
-  } else if (unlikely(high)) {
-    return 0;
+    if (shift == 12)
+      return table + (address & (PAGE_BYTES - 1));
+    shift -= 9;
   }
-  entry = entry_of(0, table, address, 39);
-  if (unlikely(~entry & PAGE_OF_USER))
-    return 0;
-  entry = entry_of(map, entry & frame, address, 30);
-  if (unlikely(~entry & PAGE_OF_USER || entry & PAGE_IS_LARGE))
-    return 0;
-  entry = entry_of(map, entry & frame, address, 21);
-  if (unlikely((entry & (PAGE_OF_USER | PAGE_IS_LARGE)) != PAGE_OF_USER)) {
-    if (~entry & (PAGE_OF_USER | PAGE_IS_LARGE) || entry & PAGE_IS_SPECIAL)
-      return 0;
+  if (shift == 21 && (entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL)) == (PAGE_OF_USER | PAGE_IS_LARGE))
     return map + (entry & frame & ~0x1fffffULL) + (address & 0x1fffff);
-  }
-  entry = entry_of(map, entry & frame, address, 12);
-  if (unlikely(~entry & PAGE_OF_USER || entry & PAGE_IS_SPECIAL))
-    return 0;
-  return map + (entry & frame) + (address & (PAGE_BYTES - 1));
+  return 0;
 }
 
 /* It begins at a whole GiB (arch/x86/mm/kaslr.c), below the tables that lie in it. The
@@ -155,9 +147,6 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
 static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 map, __u64 address, char *copy)
 {
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
-  __u64 ones = 0x0101010101010101ULL;
-  __u64 highs = 0x8080808080808080ULL;
-  const __u64 *words;
   __u64 at;
 
   if (unlikely(!map))
@@ -165,32 +154,24 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   at = direct_address(mm, map, address);
   if (unlikely(!at))
     return false;
-  /* As if it were registers, which are as many words: to read each as a number of its own
-   * would be a call to the compiler, which then keeps nothing in registers. */
-  words = (const __u64 *)TYPED((struct pt_regs *)at);
-  barrier_var(ones);
-  barrier_var(highs);
-#pragma clang loop unroll(full)
-  for (__u32 i = 0; i < PLAIN_PATH_MAX / 8; i++) {
+#pragma clang loop unroll(disable)
+  for (__u64 i = 0; i < PLAIN_PATH_MAX; i += 8) {
     __u64 word;
     __u64 zeros;
 
     /* What is behind the page is read, but no word of it is taken, or copied. */
-    if (copy && room < i * 8 + 8)
+    if (copy && room < i + 8)
       return false;
-    word = words[i];
+    word = READ_NUMBER(at + i);
     if (i == 0)
       text->first = word;
     if (copy)
-      *(__u64 *)(copy + i * 8) = word;
-    /* zeros_of(), in two parts: the second is not needed where there is but ASCII, and no NUL. */
-    zeros = (word - ones) & highs;
-    if (unlikely(zeros))
-      zeros &= ~word;
+      *(__u64 *)(copy + i) = word;
+    zeros = zeros_of(word);
     if (unlikely(zeros)) {
-      if (unlikely(room < i * 8 + 8))
+      if (unlikely(room < i + 8))
         return false;
-      text->words = i;
+      text->words = i / 8;
       end_text(text, word, zeros);
       return true;
     }
@@ -204,24 +185,21 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
 static __always_inline bool is_mapped(struct mm_struct *mm, __u64 map, __u64 address)
 {
   __u64 table = READ_NUMBER(&mm->pgd);
-  __u64 entry;
+  __u64 shift = top_shift(map);
 
-  if (map < FOUR_LEVELS_FROM) {
-    entry = entry_of(0, table, address, 48);
+#pragma clang loop unroll(disable)
+  for (;;) {
+    __u64 entry;
+
+    barrier_var(shift);
+    entry = entry_of(table, address, shift);
     if (!(entry & PAGE_PRESENT))
       return false;
+    if (shift == 12 || entry & PAGE_IS_LARGE)
+      return true;
     table = map + (entry & PAGE_FRAME);
+    shift -= 9;
   }
-  entry = entry_of(0, table, address, 39);
-  if (!(entry & PAGE_PRESENT))
-    return false;
-  entry = entry_of(map, entry & PAGE_FRAME, address, 30);
-  if (!(entry & PAGE_PRESENT) || entry & PAGE_IS_LARGE)
-    return entry & PAGE_PRESENT;
-  entry = entry_of(map, entry & PAGE_FRAME, address, 21);
-  if (!(entry & PAGE_PRESENT) || entry & PAGE_IS_LARGE)
-    return entry & PAGE_PRESENT;
-  return entry_of(map, entry & PAGE_FRAME, address, 12) & PAGE_PRESENT;
 }
 
 /* Whether there is surely no text at this address: its page was the process's before and after it was read. */
