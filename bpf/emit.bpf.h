@@ -247,7 +247,7 @@ __noinline int emit_access(__u32 which)
     if (kinds && (kinds & scratch->event.seen) == scratch->event.seen) {
       count_use(entry, 1);
       if (is_tag_true(scratch))
-        set_recent(access->tag, entry);
+        set_recent(access->tag, access->tag_place, entry);
       return 0;
     }
   }

@@ -152,7 +152,10 @@ struct snoop_front_page {
 };
 #define SNOOP_FRONT_PAGES 16
 
-/* A call that was no new access, lately, on one CPU: in front of all the rest. */
+/* A call that was no new access, lately, on one CPU: in front of all the rest. Each cache line has three of them;
+ * what would be a fourth is only written, to have the line fetched. */
+#define SNOOP_RECENT_WAYS 3
+#define SNOOP_RECENTS_IN_LINE 4
 struct snoop_recent {
   __u64 tag;   /* hash of the call, its arguments and outcome included; 0: empty */
   __u32 entry; /* the lower half of snoop_event.entry */

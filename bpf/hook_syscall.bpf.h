@@ -361,6 +361,7 @@ static __noinline bool begin_call(const struct recents *own, struct task_struct 
   scratch->event.result = ret;
   scratch->access.tag = own->news.tag;
   scratch->access.tag_base = own->news.tag_base;
+  scratch->access.tag_place = own->news.place;
   scratch->access.tag_begin = own->news.path_begin;
   scratch->access.tag_arguments = arguments_of(&own->call, first_word(rule), ret);
   scratch->access.read_len = own->news.read_len;
@@ -374,6 +375,7 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
 {
   const volatile struct snoop_syscall_rule *rule;
   struct task_struct *task;
+  struct caller caller;
   struct recents *own;
   __s64 error;
   __u64 word;
@@ -387,11 +389,15 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   own = own_recents();
   if (!own)
     return 0;
-  /* Trusted: what is loaded from it is a plain load (see OF). */
   task = bpf_get_current_task_btf();
   find_own_target(own, task);
   if (!(__u32)own->own.packed)
     return 0;
+  /* From a task that is trusted plain loads, and here the verifier sees them once (see OF). */
+  caller.task = task;
+  caller.fs = task->fs;
+  caller.files = task->files;
+  caller.mm = task->mm;
   own->call.row = number;
   /* A branch, so that what comes next need not wait for it. */
   if (likely(task_abi(task) == ABI_NATIVE)) {
@@ -407,7 +413,7 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   if (unlikely(error) && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))
     return 0;
   if (likely(is_plain_call(word, number, ret))) {
-    if (likely(is_known(own, word, task, ret)))
+    if (likely(is_known(own, word, &caller, ret)))
       return 0;
   } else {
     if (!IN_WORD(word, op))

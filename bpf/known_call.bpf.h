@@ -12,6 +12,14 @@
 #include "target.bpf.h"
 #include "user_text.bpf.h"
 
+/* The task that runs, and what hangs on it. */
+struct caller {
+  struct task_struct *task;
+  struct fs_struct *fs;
+  struct files_struct *files;
+  struct mm_struct *mm;
+};
+
 /* `cfg_rules` of a call. */
 static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
 {
@@ -87,27 +95,33 @@ static __always_inline bool may_be_empty(const struct call *call, __u64 rule, lo
          arg_of(call, IN_WORD(rule, flags)) & AT_EMPTY_PATH;
 }
 
-/* The hash of the call, before its path. false: it cannot be known again. */
-static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, const struct recents *own, __u64 rule,
-                                      struct task_struct *task, struct fs_struct *fs, long ret)
+/* The hash of the call, before its path. false: it cannot be known again. `place` tells which line of the recent calls
+ * it stands in, if that does not depend on the path; 0: it does. */
+static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, __u64 *place, struct recents *own,
+                                      __u64 rule, const struct caller *caller, long ret)
 {
   const struct call *call = &own->call;
-  struct mount *mnt = (struct mount *)(READ_NUMBER(&fs->root.mnt) - bpf_core_field_offset(struct mount, mnt));
-  __u64 root = root_number(READ_NUMBER(&fs->root.dentry), mnt, own->own.factor);
+  struct numbers at_root = read_numbers(&caller->fs->root);
+  struct mount *mnt = (struct mount *)(at_root.first - bpf_core_field_offset(struct mount, mnt));
+  __u64 root = root_number(at_root.second, mnt, own->own.factor);
   __u64 arguments = arguments_of(call, rule, ret);
   __u64 opened = 0;
 
   if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error_of(ret)) {
-    struct file *file = opened_file(task, ret);
-    struct place place;
+    struct file *file = opened_file(caller->files, ret);
+    struct numbers path;
+    struct place where;
 
     if (unlikely(!file))
       return false;
     if (unlikely(arg_of(call, IN_WORD(rule, flags)) & (O_CREAT | O_TMPFILE_ONLY)) && READ(file, f_mode) & FMODE_CREATED)
       return false;
-    place.dentry = READ(file, f_path.dentry);
-    place.mnt = (void *)READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
-    opened = is_short_way ? file_identity_inline(&place) : file_identity(&place);
+    path = read_numbers(&file->f_path);
+    *place = (path.second + arguments) * own->own.factor;
+    fetch_recents(own, *place);
+    where.mnt = (struct mount *)(path.first - bpf_core_field_offset(struct mount, mnt));
+    where.dentry = (struct dentry *)path.second;
+    opened = is_short_way ? file_identity_inline(&where) : file_identity(&where);
     if (unlikely(!opened))
       return false;
   }
@@ -116,16 +130,15 @@ static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, cons
 }
 
 /* Where a path begins that is not absolute; 0: not known. */
-static __always_inline __u64 identity_of_base(const struct call *call, __u64 rule, struct task_struct *task,
-                                              struct fs_struct *fs)
+static __always_inline __u64 identity_of_base(const struct call *call, __u64 rule, const struct caller *caller)
 {
   __s32 dirfd = dirfd_arg(call, IN_WORD(rule, dirfd));
   struct place base;
 
   if (dirfd == AT_FDCWD) {
-    place_of_cwd(&base, fs);
+    place_of_cwd(&base, caller->fs);
   } else {
-    struct file *file = file_of_fd(task, dirfd);
+    struct file *file = file_of_fd(caller->task, dirfd);
 
     if (!file)
       return 0;
@@ -135,15 +148,15 @@ static __always_inline __u64 identity_of_base(const struct call *call, __u64 rul
 }
 
 /* Whether the call with this hash is known; if so, it is counted. */
-static __always_inline bool is_known_as(struct recents *own, __u64 hash, bool absolute, __u64 rule,
-                                        struct task_struct *task, struct fs_struct *fs)
+static __always_inline bool is_known_as(struct recents *own, __u64 hash, __u64 place, bool absolute, __u64 rule,
+                                        const struct caller *caller)
 {
   struct snoop_recent *recent;
   __u64 base = 0;
   __u64 tag;
 
   if (unlikely(!absolute)) {
-    base = identity_of_base(&own->call, rule, task, fs);
+    base = identity_of_base(&own->call, rule, caller);
     if (!base) {
       own->news.tag = 0;
       own->news.tag_base = 0;
@@ -152,14 +165,17 @@ static __always_inline bool is_known_as(struct recents *own, __u64 hash, bool ab
     hash = mix_word(hash, base, own->own.factor);
   }
   tag = hash | 1;
-  recent = recent_of(own, tag);
-  if (unlikely(recent->tag != tag)) {
-    recent++;
-    if (recent->tag != tag) {
+  if (!place)
+    place = tag;
+  recent = recents_at(own, place);
+  for (__u32 way = 1; unlikely(recent->tag != tag); way++) {
+    if (way == SNOOP_RECENT_WAYS) {
       own->news.tag = tag;
       own->news.tag_base = base;
+      own->news.place = place;
       return false;
     }
+    recent++;
   }
   own->known.events[slot_of(own->own.packed)]++;
   recent->count++;
@@ -172,10 +188,11 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
 {
   char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
   const struct call *call = &own->call;
-  struct fs_struct *fs = OF_TASK(task, fs);
+  struct caller caller = {.task = task, .fs = OF_TASK(task, fs), .files = OF_TASK(task, files)};
   struct scratch *scratch;
   __u64 rule = first_word(rule_of(call));
   struct text text = {};
+  __u64 place = 0;
   __u64 hash;
   long size = bpf_probe_read_user_str(path, PLAIN_PATH_MAX, (const void *)arg_of(call, IN_WORD(rule, path)));
 
@@ -186,7 +203,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
     return false;
   if (size <= 1)
     return may_be_empty(call, rule, ret); /* the call was on the descriptor itself */
-  if (!hash_call(false, &hash, own, rule, task, fs, ret))
+  if (!hash_call(false, &hash, &place, own, rule, &caller, ret))
     return false;
   begin_text(&text, hash, own->own.factor);
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
@@ -199,7 +216,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
     }
     text.hash = mix_word(text.hash, word, text.factor);
   }
-  if (is_known_as(own, text.hash, path[0] == '/', rule, task, fs))
+  if (is_known_as(own, text.hash, place, path[0] == '/', rule, &caller))
     return true;
   scratch = scratch_of(SCRATCH_SYSCALL);
   if (!scratch)
@@ -212,37 +229,37 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
 
 /* Whether a plain call is known; if so, it is counted. Otherwise it takes the long way, which remembers its tag if the
  * access was not new. */
-static __always_inline bool is_known(struct recents *own, __u64 rule, struct task_struct *task, long ret)
+static __always_inline bool is_known(struct recents *own, __u64 rule, const struct caller *caller, long ret)
 {
   const struct call *call = &own->call;
-  struct fs_struct *fs = task->fs;
   struct text text = {};
   bool absolute;
+  __u64 place = 0;
   __u64 begin;
 
   if (!READS_TEXT)
-    return is_known_by_helper(own, task, ret);
-  if (unlikely(!hash_call(true, &begin, own, rule, task, fs, ret))) {
+    return is_known_by_helper(own, caller->task, ret);
+  if (unlikely(!hash_call(true, &begin, &place, own, rule, caller, ret))) {
     no_news(own);
     return false;
   }
   /* Worked out now, while all that it takes is at hand. */
   barrier_var(begin);
   begin_text(&text, begin, own->own.factor);
-  if (unlikely(!read_text(&text, task->mm, own->own.map, arg_of(call, IN_WORD(rule, path)), NULL)))
-    return is_known_by_helper(own, task, ret);
+  if (unlikely(!read_text(&text, caller->mm, own->own.map, arg_of(call, IN_WORD(rule, path)), NULL)))
+    return is_known_by_helper(own, caller->task, ret);
   absolute = (char)text.first == '/';
   if (unlikely(!absolute) && unlikely(!(char)text.first)) {
     if (may_be_empty(call, rule, ret) && !is_path_overwritten(call, rule, ret, 1) &&
-        is_empty_text(task->mm, arg_of(call, IN_WORD(rule, path))))
+        is_empty_text(caller->mm, arg_of(call, IN_WORD(rule, path))))
       return true; /* the call was on the descriptor itself */
-    return is_known_by_helper(own, task, ret);
+    return is_known_by_helper(own, caller->task, ret);
   }
   if (unlikely(is_answer_near(call, rule)) && is_path_overwritten(call, rule, ret, text_size(&text))) {
     no_news(own);
     return false;
   }
-  if (likely(is_known_as(own, text.hash, absolute, rule, task, fs)))
+  if (likely(is_known_as(own, text.hash, place, absolute, rule, caller)))
     return true;
   own->news.path_begin = begin;
   own->news.path_check = text.hash;

@@ -155,6 +155,7 @@ static __always_inline int abi_of(const struct call *call)
 struct news {
   __u64 tag;        /* to know it by; 0: none */
   __u64 tag_base;   /* identity of the base that the tag was made with; 0: none */
+  __u64 place;      /* of the tag, see recents_at() */
   __u64 path_begin; /* call_hash() of it */
   __u64 path_check; /* and with it; 0: the path was not read, or stands in the scratch data */
   __u64 read_len;   /* of the path that stands in the scratch data already, with its NUL; 0: none does */
@@ -256,6 +257,7 @@ struct access {
   __u64 file_id;        /* file_identity() of it; 0: not known, too deep, or made just now */
   __u64 tag;            /* of the call, for `recents`; 0: none */
   __u64 tag_base;       /* identity of the base that the tag was made with; 0: none */
+  __u64 tag_place;      /* see recents_at() */
   __u64 tag_begin;      /* and call_hash() */
   __u64 tag_arguments;  /* of that */
   __u64 user_path;      /* user address */

@@ -57,6 +57,27 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
 #define READ_NUMBER(address) READ((struct qstr *)(address), hash_len)
 #endif
 
+/* The same of two pointers side by side, as in struct path. */
+struct numbers {
+  __u64 first;
+  __u64 second;
+};
+
+static __always_inline struct numbers read_numbers(const void *address)
+{
+  struct numbers numbers;
+
+#ifdef SNOOP_TYPED_READS
+  const __u64 *words = (const __u64 *)TYPED((struct pt_regs *)address);
+
+  numbers.first = words[0];
+  numbers.second = words[1];
+#else
+  bpf_probe_read_kernel(&numbers, sizeof(numbers), address);
+#endif
+  return numbers;
+}
+
 /* So that the short way runs straight on: a branch that is taken costs a processor that has not seen it lately. */
 #ifndef likely
 #define likely(condition) __builtin_expect(!!(condition), 1)

@@ -125,43 +125,57 @@ static __noinline __u64 file_identity(const struct place *place)
 #define file_identity_inline file_identity
 #endif
 
-/* Two places where it can be, in one cache line. */
-static __always_inline struct snoop_recent *recent_of(struct recents *own, __u64 tag)
+/* The first of the ways that a call can stand in. */
+static __always_inline struct snoop_recent *recents_at(struct recents *own, __u64 place)
 {
-  return &own->known.slots[(tag >> 40) & (SNOOP_RECENTS - 2)];
+  return &own->known.slots[(place >> 40) & (SNOOP_RECENTS - SNOOP_RECENTS_IN_LINE)];
+}
+
+/* Has their cache line fetched: nothing waits for a store, as it would for a load. What is looked up now and then only
+ * has to come out of memory, and does so while the path is read. */
+static __always_inline void fetch_recents(struct recents *own, __u64 place)
+{
+  *(volatile __u64 *)&recents_at(own, place)[SNOOP_RECENT_WAYS].tag = 0;
+}
+
+static __always_inline void move_recent(volatile struct snoop_recent *from, volatile struct snoop_recent *to)
+{
+  __u64 tag = from->tag;
+  __u32 count = from->count;
+
+  to->entry = from->entry;
+  from->tag = 0;
+  from->count = 0;
+  to->count = count;
+  to->tag = tag;
 }
 
 /* The next time the call is known by its arguments. What was there longest is counted for
  * good, once it is there no more: user space may look in between, and may miss it for now,
  * but must not count it twice. */
-static __always_inline void set_recent(__u64 tag, __u64 entry)
+static __always_inline void set_recent(__u64 tag, __u64 place, __u64 entry)
 {
   struct recents *own = own_recents();
   volatile struct snoop_recent *recent;
-  struct snoop_recent newer;
   __u32 older;
   __u32 count;
 
   if (!own)
     return;
-  recent = recent_of(own, tag);
-  newer.tag = recent[0].tag;
-  newer.entry = recent[0].entry;
-  newer.count = recent[0].count;
-  older = recent[1].entry;
-  count = recent[1].count;
-  recent[1].tag = 0;
-  recent[1].count = 0;
-  recent[0].tag = 0;
-  recent[0].count = 0;
-  recent[1].entry = newer.entry;
-  recent[1].count = newer.count;
-  recent[1].tag = newer.tag;
+  recent = recents_at(own, place);
+  older = recent[2].entry;
+  count = recent[2].count;
+  recent[2].tag = 0;
+  recent[2].count = 0;
+  move_recent(&recent[1], &recent[2]);
+  move_recent(&recent[0], &recent[1]);
   recent[0].entry = entry;
   recent[0].tag = tag;
   if (count)
     count_use(older, count);
 }
+
+_Static_assert(SNOOP_RECENT_WAYS == 3 && SNOOP_RECENTS_IN_LINE * sizeof(struct snoop_recent) == 64, "set_recent");
 
 /* Of a hash that has target, path and base in it, and nothing else yet. */
 static __always_inline struct seen_bucket *seen_bucket_of(__u64 hash)

@@ -62,16 +62,23 @@ static __always_inline __u32 text_size(const struct text *text)
 /* With five levels of tables the kernel has its half elsewhere. */
 #define FOUR_LEVELS_FROM 0xffff800000000000ULL
 
-/* The entry for an address, of the table of 512 that starts there. */
-static __always_inline __u64 entry_of(__u64 table, __u64 address, __u64 shift)
-{
-  return READ_NUMBER(table + ((address >> shift) & 511) * 8);
-}
+/* Tables have 512 entries, so each takes 9 bits of an address: from this one on, for the highest table. */
+#define TABLE_BITS 9
+#define PAGE_SHIFT 12
 
-/* The highest table of a process: what its entries are told apart by, as a shift of the address. */
 static __always_inline __u64 top_shift(__u64 map)
 {
-  return unlikely(map < FOUR_LEVELS_FROM) ? 48 : 39;
+  return unlikely(map < FOUR_LEVELS_FROM) ? PAGE_SHIFT + 4 * TABLE_BITS : PAGE_SHIFT + 3 * TABLE_BITS;
+}
+
+/* The entry for an address, of a table of physical memory. The sum is put together such that the part
+ * that comes out of memory late is added last. */
+static __always_inline __u64 entry_of(__u64 map, __u64 table, __u64 address, __u64 shift)
+{
+  __u64 place = map + ((address >> (shift - 3)) & (511 * 8));
+
+  barrier_var(place);
+  return READ_NUMBER(place + table);
 }
 
 /*
@@ -81,26 +88,26 @@ static __always_inline __u64 top_shift(__u64 map)
  */
 static __always_inline __u64 direct_address(struct mm_struct *mm, __u64 map, __u64 address)
 {
-  __u64 table = READ_NUMBER(&mm->pgd);
+  __u64 table = READ_NUMBER(&mm->pgd) - map;
   __u64 shift = top_shift(map);
-  __u64 frame = PAGE_FRAME;
   __u64 entry;
 
-  if (unlikely(address >> shift >> 8))
+  if (unlikely(address >> shift >> (TABLE_BITS - 1)))
     return 0;
 #pragma clang loop unroll(disable)
   for (;;) {
     barrier_var(shift);
-    entry = entry_of(table, address, shift);
+    entry = entry_of(map, table, address, shift);
     if (unlikely((entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL)) != PAGE_OF_USER))
       break;
-    table = map + (entry & frame);
-    if (shift == 12)
-      return table + (address & (PAGE_BYTES - 1));
-    shift -= 9;
+    table = entry & PAGE_FRAME;
+    if (shift == PAGE_SHIFT)
+      return map + (address & (PAGE_BYTES - 1)) + table;
+    shift -= TABLE_BITS;
   }
-  if (shift == 21 && (entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL)) == (PAGE_OF_USER | PAGE_IS_LARGE))
-    return map + (entry & frame & ~0x1fffffULL) + (address & 0x1fffff);
+  if (shift == PAGE_SHIFT + TABLE_BITS &&
+      (entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL)) == (PAGE_OF_USER | PAGE_IS_LARGE))
+    return map + (entry & PAGE_FRAME & ~0x1fffffULL) + (address & 0x1fffff);
   return 0;
 }
 
@@ -167,7 +174,10 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
       text->first = word;
     if (copy)
       *(__u64 *)(copy + i) = word;
-    zeros = zeros_of(word);
+    /* zeros_of(), in two parts: the second is not needed where there is but ASCII, and no NUL. */
+    zeros = (word - 0x0101010101010101ULL) & 0x8080808080808080ULL;
+    if (unlikely(zeros))
+      zeros &= ~word;
     if (unlikely(zeros)) {
       if (unlikely(room < i + 8))
         return false;
@@ -184,7 +194,7 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
  * there gives 0. */
 static __always_inline bool is_mapped(struct mm_struct *mm, __u64 map, __u64 address)
 {
-  __u64 table = READ_NUMBER(&mm->pgd);
+  __u64 table = READ_NUMBER(&mm->pgd) - map;
   __u64 shift = top_shift(map);
 
 #pragma clang loop unroll(disable)
@@ -192,13 +202,13 @@ static __always_inline bool is_mapped(struct mm_struct *mm, __u64 map, __u64 add
     __u64 entry;
 
     barrier_var(shift);
-    entry = entry_of(table, address, shift);
+    entry = entry_of(map, table, address, shift);
     if (!(entry & PAGE_PRESENT))
       return false;
-    if (shift == 12 || entry & PAGE_IS_LARGE)
+    if (shift == PAGE_SHIFT || entry & PAGE_IS_LARGE)
       return true;
-    table = map + (entry & PAGE_FRAME);
-    shift -= 9;
+    table = entry & PAGE_FRAME;
+    shift -= TABLE_BITS;
   }
 }
 
