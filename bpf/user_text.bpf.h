@@ -81,6 +81,16 @@ static __always_inline __u64 entry_of(__u64 map, __u64 table, __u64 address, __u
   return READ_NUMBER(place + table);
 }
 
+/* The same in a page that has no table of the last kind, if it is one. */
+static __always_inline __u64 large_page_address(__u64 map, __u64 address, __u64 entry, __u64 shift)
+{
+  __u64 flags = entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL);
+
+  if (shift != PAGE_SHIFT + TABLE_BITS || flags != (PAGE_OF_USER | PAGE_IS_LARGE))
+    return 0;
+  return map + (entry & PAGE_FRAME & ~0x1fffffULL) + (address & 0x1fffff);
+}
+
 /*
  * Where the kernel sees the memory at this address of the process; 0: it cannot be said. All levels are one
  * loop: it is as long as one of them, and its branches are known from the second round on. For the last
@@ -95,20 +105,15 @@ static __always_inline __u64 direct_address(struct mm_struct *mm, __u64 map, __u
   if (unlikely(address >> shift >> (TABLE_BITS - 1)))
     return 0;
 #pragma clang loop unroll(disable)
-  for (;;) {
+  do {
     barrier_var(shift);
     entry = entry_of(map, table, address, shift);
     if (unlikely((entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL)) != PAGE_OF_USER))
-      break;
+      return large_page_address(map, address, entry, shift);
     table = entry & PAGE_FRAME;
-    if (shift == PAGE_SHIFT)
-      return map + (address & (PAGE_BYTES - 1)) + table;
     shift -= TABLE_BITS;
-  }
-  if (shift == PAGE_SHIFT + TABLE_BITS &&
-      (entry & (PAGE_OF_USER | PAGE_IS_LARGE | PAGE_IS_SPECIAL)) == (PAGE_OF_USER | PAGE_IS_LARGE))
-    return map + (entry & PAGE_FRAME & ~0x1fffffULL) + (address & 0x1fffff);
-  return 0;
+  } while (shift >= PAGE_SHIFT);
+  return map + (address & (PAGE_BYTES - 1)) + table;
 }
 
 /* It begins at a whole GiB (arch/x86/mm/kaslr.c), below the tables that lie in it. The
@@ -154,6 +159,7 @@ static __noinline void find_direct_map(__u64 address, __u64 word, __u64 span_gib
 static __always_inline bool read_text(struct text *text, struct mm_struct *mm, __u64 map, __u64 address, char *copy)
 {
   __u64 room = PAGE_BYTES - (address & (PAGE_BYTES - 1));
+  __u64 word;
   __u64 at;
 
   if (unlikely(!map))
@@ -161,19 +167,18 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
   at = direct_address(mm, map, address);
   if (unlikely(!at))
     return false;
+  word = READ_NUMBER(at);
+  text->first = word;
 #pragma clang loop unroll(disable)
-  for (__u64 i = 0; i < PLAIN_PATH_MAX; i += 8) {
-    __u64 word;
+  for (__u64 i = 0;;) {
     __u64 zeros;
 
     /* What is behind the page is read, but no word of it is taken, or copied. */
-    if (copy && room < i + 8)
-      return false;
-    word = READ_NUMBER(at + i);
-    if (i == 0)
-      text->first = word;
-    if (copy)
+    if (copy) {
+      if (room < i + 8)
+        return false;
       *(__u64 *)(copy + i) = word;
+    }
     /* zeros_of(), in two parts: the second is not needed where there is but ASCII, and no NUL. */
     zeros = (word - 0x0101010101010101ULL) & 0x8080808080808080ULL;
     if (unlikely(zeros))
@@ -186,8 +191,11 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
       return true;
     }
     text->hash = mix_word(text->hash, word, text->factor);
+    i += 8;
+    if (unlikely(i == PLAIN_PATH_MAX))
+      return false;
+    word = READ_NUMBER(at + i);
   }
-  return false;
 }
 
 /* Whether the kernel itself sees memory at this address of its own. Of some it takes it away (memfd_secret), and a load
