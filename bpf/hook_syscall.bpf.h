@@ -375,7 +375,6 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
 {
   const volatile struct snoop_syscall_rule *rule;
   struct task_struct *task;
-  struct caller caller;
   struct recents *own;
   __s64 error;
   __u64 word;
@@ -389,15 +388,10 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   own = own_recents();
   if (!own)
     return 0;
-  task = bpf_get_current_task_btf();
+  task = current_of(own);
   find_own_target(own, task);
   if (!(__u32)own->own.packed)
     return 0;
-  /* From a task that is trusted plain loads, and here the verifier sees them once (see OF). */
-  caller.task = task;
-  caller.fs = task->fs;
-  caller.files = task->files;
-  caller.mm = task->mm;
   own->call.row = number;
   /* A branch, so that what comes next need not wait for it. */
   if (likely(task_abi(task) == ABI_NATIVE)) {
@@ -413,7 +407,7 @@ static __always_inline int on_end(const struct pt_regs *regs, __u64 number, long
   if (unlikely(error) && (is_no_access(error) || (error == -EFAULT && rule->path2 != SNOOP_NO_ARG)))
     return 0;
   if (likely(is_plain_call(word, number, ret))) {
-    if (likely(is_known(own, word, &caller, ret)))
+    if (likely(is_known(own, word, task, ret)))
       return 0;
   } else {
     if (!IN_WORD(word, op))

@@ -132,10 +132,25 @@ struct mm_struct {
   __u64 *pgd;
 };
 
+/* kernel/sched/sched.h */
+struct rq {
+  int cpu;
+  struct task_struct *curr; /* that runs on this CPU */
+};
+
+struct cfs_rq {
+  struct rq *rq; /* of that CPU, since 6.x; where group scheduling is built in */
+};
+
+struct sched_entity {
+  struct cfs_rq *cfs_rq;
+};
+
 struct task_struct {
   struct thread_info thread_info;
   int pid;
   int tgid;
+  struct sched_entity se;
   struct task_struct *real_parent;
   struct task_struct *group_leader;
   __u64 start_boottime;

@@ -12,14 +12,6 @@
 #include "target.bpf.h"
 #include "user_text.bpf.h"
 
-/* The task that runs, and what hangs on it. */
-struct caller {
-  struct task_struct *task;
-  struct fs_struct *fs;
-  struct files_struct *files;
-  struct mm_struct *mm;
-};
-
 /* `cfg_rules` of a call. */
 static __always_inline const volatile struct snoop_syscall_rule *rule_of(const struct call *call)
 {
@@ -98,17 +90,17 @@ static __always_inline bool may_be_empty(const struct call *call, __u64 rule, lo
 /* The hash of the call, before its path. false: it cannot be known again. `place` tells which line of the recent calls
  * it stands in, if that does not depend on the path; 0: it does. */
 static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, __u64 *place, struct recents *own,
-                                      __u64 rule, const struct caller *caller, long ret)
+                                      __u64 rule, struct task_struct *task, struct fs_struct *fs, long ret)
 {
   const struct call *call = &own->call;
-  struct numbers at_root = read_numbers(&caller->fs->root);
+  struct numbers at_root = read_numbers(&fs->root);
   struct mount *mnt = (struct mount *)(at_root.first - bpf_core_field_offset(struct mount, mnt));
   __u64 root = root_number(at_root.second, mnt, own->own.factor);
   __u64 arguments = arguments_of(call, rule, ret);
   __u64 opened = 0;
 
   if (IN_WORD(rule, op) == SNOOP_OP_OPEN && !error_of(ret)) {
-    struct file *file = opened_file(caller->files, ret);
+    struct file *file = opened_file(task, ret);
     struct numbers path;
     struct place where;
 
@@ -130,15 +122,16 @@ static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, __u6
 }
 
 /* Where a path begins that is not absolute; 0: not known. */
-static __always_inline __u64 identity_of_base(const struct call *call, __u64 rule, const struct caller *caller)
+static __always_inline __u64 identity_of_base(const struct call *call, __u64 rule, struct task_struct *task,
+                                              struct fs_struct *fs)
 {
   __s32 dirfd = dirfd_arg(call, IN_WORD(rule, dirfd));
   struct place base;
 
   if (dirfd == AT_FDCWD) {
-    place_of_cwd(&base, caller->fs);
+    place_of_cwd(&base, fs);
   } else {
-    struct file *file = file_of_fd(caller->task, dirfd);
+    struct file *file = file_of_fd(task, dirfd);
 
     if (!file)
       return 0;
@@ -149,14 +142,14 @@ static __always_inline __u64 identity_of_base(const struct call *call, __u64 rul
 
 /* Whether the call with this hash is known; if so, it is counted. */
 static __always_inline bool is_known_as(struct recents *own, __u64 hash, __u64 place, bool absolute, __u64 rule,
-                                        const struct caller *caller)
+                                        struct task_struct *task, struct fs_struct *fs)
 {
   struct snoop_recent *recent;
   __u64 base = 0;
   __u64 tag;
 
   if (unlikely(!absolute)) {
-    base = identity_of_base(&own->call, rule, caller);
+    base = identity_of_base(&own->call, rule, task, fs);
     if (!base) {
       own->news.tag = 0;
       own->news.tag_base = 0;
@@ -188,7 +181,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
 {
   char path[PLAIN_PATH_MAX] __attribute__((aligned(8)));
   const struct call *call = &own->call;
-  struct caller caller = {.task = task, .fs = OF_TASK(task, fs), .files = OF_TASK(task, files)};
+  struct fs_struct *fs = OF_TASK(task, fs);
   struct scratch *scratch;
   __u64 rule = first_word(rule_of(call));
   struct text text = {};
@@ -203,7 +196,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
     return false;
   if (size <= 1)
     return may_be_empty(call, rule, ret); /* the call was on the descriptor itself */
-  if (!hash_call(false, &hash, &place, own, rule, &caller, ret))
+  if (!hash_call(false, &hash, &place, own, rule, task, fs, ret))
     return false;
   begin_text(&text, hash, own->own.factor);
   for (__u32 i = 0; i < PLAIN_PATH_MAX; i += 8) {
@@ -216,7 +209,7 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
     }
     text.hash = mix_word(text.hash, word, text.factor);
   }
-  if (is_known_as(own, text.hash, place, path[0] == '/', rule, &caller))
+  if (is_known_as(own, text.hash, place, path[0] == '/', rule, task, fs))
     return true;
   scratch = scratch_of(SCRATCH_SYSCALL);
   if (!scratch)
@@ -229,37 +222,38 @@ static __noinline bool is_known_by_helper(struct recents *own, struct task_struc
 
 /* Whether a plain call is known; if so, it is counted. Otherwise it takes the long way, which remembers its tag if the
  * access was not new. */
-static __always_inline bool is_known(struct recents *own, __u64 rule, const struct caller *caller, long ret)
+static __always_inline bool is_known(struct recents *own, __u64 rule, struct task_struct *task, long ret)
 {
   const struct call *call = &own->call;
+  struct fs_struct *fs = task->fs;
   struct text text = {};
   bool absolute;
   __u64 place = 0;
   __u64 begin;
 
   if (!READS_TEXT)
-    return is_known_by_helper(own, caller->task, ret);
-  if (unlikely(!hash_call(true, &begin, &place, own, rule, caller, ret))) {
+    return is_known_by_helper(own, task, ret);
+  if (unlikely(!hash_call(true, &begin, &place, own, rule, task, fs, ret))) {
     no_news(own);
     return false;
   }
   /* Worked out now, while all that it takes is at hand. */
   barrier_var(begin);
   begin_text(&text, begin, own->own.factor);
-  if (unlikely(!read_text(&text, caller->mm, own->own.map, arg_of(call, IN_WORD(rule, path)), NULL)))
-    return is_known_by_helper(own, caller->task, ret);
+  if (unlikely(!read_text(&text, task->mm, own->own.map, arg_of(call, IN_WORD(rule, path)), NULL)))
+    return is_known_by_helper(own, task, ret);
   absolute = (char)text.first == '/';
   if (unlikely(!absolute) && unlikely(!(char)text.first)) {
     if (may_be_empty(call, rule, ret) && !is_path_overwritten(call, rule, ret, 1) &&
-        is_empty_text(caller->mm, arg_of(call, IN_WORD(rule, path))))
+        is_empty_text(task->mm, arg_of(call, IN_WORD(rule, path))))
       return true; /* the call was on the descriptor itself */
-    return is_known_by_helper(own, caller->task, ret);
+    return is_known_by_helper(own, task, ret);
   }
   if (unlikely(is_answer_near(call, rule)) && is_path_overwritten(call, rule, ret, text_size(&text))) {
     no_news(own);
     return false;
   }
-  if (likely(is_known_as(own, text.hash, place, absolute, rule, caller)))
+  if (likely(is_known_as(own, text.hash, place, absolute, rule, task, fs)))
     return true;
   own->news.path_begin = begin;
   own->news.path_check = text.hash;

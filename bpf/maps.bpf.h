@@ -179,6 +179,7 @@ struct recents {
     struct {
       struct call call; /* that is looked up just now */
       struct own_target own;
+      __u64 current_at; /* see current_of() */
       struct news news; /* of the call */
     };
   };

@@ -69,9 +69,9 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __s32 f
 
 /* The file behind a descriptor that the task was given just now. If it was not (a supervisor of seccomp can say
  * so), this can be any other: only to see whether it is known already. */
-static __always_inline struct file *opened_file(struct files_struct *files, __u32 fd)
+static __always_inline struct file *opened_file(struct task_struct *task, __u32 fd)
 {
-  struct fdtable *table = files->fdt;
+  struct fdtable *table = OF_TASK(task, files)->fdt;
 
   return (struct file *)READ_NUMBER(READ_NUMBER(&table->fd) + (__u64)fd * sizeof(struct file *));
 }

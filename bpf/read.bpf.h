@@ -38,9 +38,7 @@ extern void *bpf_rdonly_cast(const void *memory, __u32 type) __ksym;
 /*
  * A pointer out of what a program was given. The verifier of 6.2 and later searches all
  * types of the kernel by name for each one that is loaded from what it trusts, as it does
- * a task: half of the time that the programs take to load. So the trust is taken away first;
- * but not in the short way: of what is not trusted the address is checked at each load, with
- * 40 bytes of code and a branch.
+ * a task: half of the time that the programs take to load. So the trust is taken away first.
  */
 #define OF(given, field)                                                                                               \
   ({                                                                                                                   \

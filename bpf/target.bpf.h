@@ -5,6 +5,42 @@
 
 #include "emit.bpf.h"
 
+#ifdef SNOOP_TYPED_READS
+/* Where the scheduler has the task of this CPU: in its run queue, which each task there leads to. 0: not known. */
+static __noinline __u64 learn_current(struct recents *own)
+{
+  __u64 task = (__u64)bpf_get_current_task_btf();
+
+  if (bpf_core_field_exists(struct task_struct, se.cfs_rq) && bpf_core_field_exists(struct cfs_rq, rq) &&
+      bpf_core_field_exists(struct rq, cpu) && bpf_core_field_exists(struct rq, curr)) {
+    struct cfs_rq *cfs_rq = OF_TASK(task, se.cfs_rq);
+    struct rq *rq = READ(cfs_rq, rq);
+
+    if ((__u32)READ(rq, cpu) == bpf_get_smp_processor_id() && READ_NUMBER(&rq->curr) == task)
+      own->current_at = (__u64)&rq->curr;
+  }
+  return task;
+}
+#endif
+
+/*
+ * The task that runs, out of the run queue of this CPU: the helper takes longer. A run queue
+ * stays where it is, and names the next task only when the former one is on its way out, in
+ * __schedule() (kernel/sched/core.c), where no program of these runs.
+ */
+static __always_inline struct task_struct *current_of(struct recents *own)
+{
+#ifdef SNOOP_TYPED_READS
+  __u64 task = READ_NUMBER(own->current_at);
+
+  if (!task)
+    task = learn_current(own);
+  return TYPED((struct task_struct *)task); /* not trusted: OF_TASK is not needed */
+#else
+  return bpf_get_current_task_btf();
+#endif
+}
+
 /* Address of a task's cgroup in the hierarchy of the targets. */
 static __always_inline __u64 cgroup_address(struct css_set *cgroups)
 {

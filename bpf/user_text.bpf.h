@@ -179,10 +179,7 @@ static __always_inline bool read_text(struct text *text, struct mm_struct *mm, _
         return false;
       *(__u64 *)(copy + i) = word;
     }
-    /* zeros_of(), in two parts: the second is not needed where there is but ASCII, and no NUL. */
-    zeros = (word - 0x0101010101010101ULL) & 0x8080808080808080ULL;
-    if (unlikely(zeros))
-      zeros &= ~word;
+    zeros = zeros_of(word);
     if (unlikely(zeros)) {
       if (unlikely(room < i + 8))
         return false;
