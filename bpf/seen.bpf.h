@@ -95,7 +95,8 @@ static __always_inline __u64 file_identity_inline(const struct place *place)
 {
   struct dentry *dentry = place->dentry;
   struct inode *inode = READ(dentry, d_inode);
-  __u64 identity = READ(inode, i_ino);
+  /* Multiplied, so that a name hash cannot make up for another number. */
+  __u64 identity = READ(inode, i_ino) * 0xc4ceb9fe1a85ec53ULL;
   struct dentry *top;
 
   if (!bpf_core_field_exists(struct mount, mnt_id_unique)) {
