@@ -330,7 +330,7 @@ __noinline int copy_path(__u32 which)
   }
   scratch->access.read_len = text_size(&text);
   set_path_len(scratch, scratch->access.read_len - 1);
-  hash_path(scratch, which);
+  hash_path(which);
   scratch->access.path_hashed = true;
   /* It will be looked for there, and it takes its time to come out of memory. */
   hash = scratch->key.hash[0];

@@ -242,7 +242,7 @@ static __always_inline long copy_name(struct scratch *scratch, __u32 offset, con
 }
 
 /* true: at the end. */
-static __always_inline bool walk_once(struct scratch *scratch)
+static __always_inline bool walk_once_inline(struct scratch *scratch)
 {
   struct walk *walk = &scratch->walk;
   struct dentry *dentry = walk->at.dentry;
@@ -298,11 +298,20 @@ static __always_inline bool walk_once(struct scratch *scratch)
   return false;
 }
 
+/* Global, so that it is verified once and not for each step. */
+__noinline int walk_once(__u32 which)
+{
+  struct scratch *scratch = scratch_of(which);
+
+  return !scratch || walk_once_inline(scratch);
+}
+
+/* Without a call, of which there must not be more than eight in one another. */
 static long walk_step(__u32 index, __u32 *which)
 {
   struct scratch *scratch = scratch_of(*which);
 
-  return !scratch || walk_once(scratch);
+  return !scratch || walk_once_inline(scratch);
 }
 
 /* One level takes a step, and so does each mount on the way. */
@@ -324,7 +333,7 @@ __noinline int walk_up(__u32 which)
   walk->limit = walk->offset + SNOOP_WALK_MAX - NAME_ROOM;
   walk->mount_at = NO_MOUNT;
   walk->state = WALK_CUT;
-  while (step < STEPS_INLINE && !walk_once(scratch))
+  while (step < STEPS_INLINE && !walk_once(which))
     step++;
   if (step == STEPS_INLINE)
     bpf_loop(WALK_STEPS - STEPS_INLINE, walk_step, &which, 0);

@@ -116,10 +116,10 @@ static __always_inline __u64 file_identity_inline(const struct place *place)
   return likely(dentry == top) ? mix_name(identity, READ(place->mnt, mnt_id_unique)) | 1 : place_identity(place);
 }
 
-/* The same as a function, where that is no matter: its stack is free again. */
-static __noinline __u64 file_identity(const struct place *place)
+/* The same as a function, where that is no matter: verified once. */
+__noinline __u64 file_identity(const struct place *place)
 {
-  return file_identity_inline(place);
+  return place ? file_identity_inline(place) : 0;
 }
 
 #ifndef SNOOP_TYPED_READS
@@ -208,11 +208,13 @@ static __always_inline __u64 find_seen(const struct seen_bucket *bucket, const s
   return 0;
 }
 
-/* In the place of the same entry, in an empty one, or in that of any other. */
-static __always_inline void set_seen(struct seen_bucket *bucket, const struct seen_key *key, __u64 kinds, __u32 entry)
+/* In the place of the same entry, in an empty one, or in that of any other. Global, so verified by itself. */
+__noinline int set_seen(struct seen_bucket *bucket, const struct seen_key *key, __u64 kinds, __u32 entry)
 {
   __u32 way = entry % SEEN_WAYS;
 
+  if (!bucket || !key)
+    return 0;
   for (__u32 i = 0; i < SEEN_WAYS; i++) {
     if (!bucket->kinds[i])
       way = i;
@@ -223,10 +225,11 @@ static __always_inline void set_seen(struct seen_bucket *bucket, const struct se
   }
   barrier_var(way); /* the compiler knows, the verifier does not */
   if (way >= SEEN_WAYS)
-    return;
+    return 0;
   *(volatile __u64 *)&bucket->kinds[way] = kinds;
   *(volatile __u32 *)&bucket->entries[way] = entry;
   *(volatile __u64 *)&bucket->tags[way] = seen_tag(key, kinds, entry);
+  return 0;
 }
 
 /* So much of a path is hashed inline, the rest by calls. */
@@ -243,12 +246,17 @@ static long hash_word(__u32 index, __u32 *which)
   return 0;
 }
 
-/* The path alone, into `scratch.key`. */
-static __always_inline void hash_path(struct scratch *scratch, __u32 which)
+/* The path alone, into `scratch.key`. Global, so verified by itself. */
+__noinline int hash_path(__u32 which)
 {
-  struct seen_key *key = &scratch->key;
-  __u32 len = scratch->event.path_len;
+  struct scratch *scratch = scratch_of(which);
+  struct seen_key *key;
+  __u32 len;
 
+  if (!scratch)
+    return 0;
+  key = &scratch->key;
+  len = scratch->event.path_len;
   begin_key(key, scratch->event.target);
   for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
@@ -257,6 +265,7 @@ static __always_inline void hash_path(struct scratch *scratch, __u32 which)
   }
   if (len > HASH_INLINE)
     bpf_loop((len - HASH_INLINE + 7) / 8, hash_word, &which, 0);
+  return 0;
 }
 
 /* All of the access, into `scratch.key`; returns its bucket. */
@@ -266,7 +275,7 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   struct seen_bucket *bucket;
 
   if (!scratch->access.path_hashed)
-    hash_path(scratch, which);
+    hash_path(which);
   if (base)
     mix(key, base);
   bucket = seen_bucket_of(key->hash[0]);

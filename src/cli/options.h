@@ -57,6 +57,8 @@ struct Options {
 
   /// Take in what targets have open and mapped at the start (record).
   bool baseline = true;
+  /// Whether what is open and mapped is ever looked at.
+  [[nodiscard]] bool needs_baseline() const { return baseline && command != Command::kTrace; }
   /// false, for tests: do it as on a kernel without iterators over tasks.
   bool iterators = true;
 

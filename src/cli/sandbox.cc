@@ -114,7 +114,7 @@ std::vector<cap_value_t> still_needed(const Options& options, const Probe& probe
     needed.insert(needed.end(), of_bpf.begin(), has_both ? of_bpf.begin() + 2 : of_bpf.end());
   }
   // /proc/PID/map_files
-  if (!probe.has_iterators()) {
+  if (options.needs_baseline() && !probe.has_iterators()) {
     needed.push_back(has_capability(CAP_CHECKPOINT_RESTORE) ? CAP_CHECKPOINT_RESTORE : CAP_SYS_ADMIN);
   }
   // A directory of another user.

@@ -96,7 +96,7 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
   }
   probe_options.cgroup_controller = tree->controller();
   probe_options.hierarchy_id = *hierarchy_id;
-  probe_options.iterators = options.iterators;
+  probe_options.iterators = options.iterators && options.needs_baseline();
   probe_options.tier = options.tier;
   Result<Probe> probe = Probe::load(probe_options);
   if (!probe) {
@@ -358,7 +358,7 @@ bool Session::note_ring_losses() {
       container.losses.ring_full = lost;
     }
   }
-  rescan_due_ = options_.baseline && !on_access_;
+  rescan_due_ = options_.needs_baseline();
   return true;
 }
 

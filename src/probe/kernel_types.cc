@@ -100,7 +100,7 @@ KernelTypes::KernelTypes() {
   }
   const auto size = static_cast<size_t>(status.st_size);
   // Since 6.16, and a private one only; a read gets a page at a time.
-  if (!mapping_.map(file.get(), size, MAP_PRIVATE) && !read_all(file.get(), size)) {
+  if (!mapping_.map(file.get(), size, 0, PROT_READ, MAP_PRIVATE) && !read_all(file.get(), size)) {
     return;
   }
   const std::string_view all =
