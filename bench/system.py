@@ -39,10 +39,9 @@ class Spread:
         """Noise only adds time."""
         return min(self.values)
 
-    @property
-    def quartile(self):
-        """Of many rounds: a single one that was lucky decides nothing."""
-        return statistics.quantiles(self.values, n=4, method="inclusive")[0]
+    def lowest(self, part):
+        """The one that this part of the rounds stays below: a single one that was lucky decides nothing."""
+        return statistics.quantiles(self.values, n=100, method="inclusive")[round(100 * part) - 1]
 
     def text(self, digits=0, scale=1.0):
         low, high = min(self.values) * scale, max(self.values) * scale
@@ -114,8 +113,9 @@ class Bench:
         hot = self.scratch / "hot"
         hot.mkdir()
         lab.make_hot_files(hot)
-        rounds = 4 if self.quick else 15
-        seconds = 0.1 if self.quick else 0.2
+        # Many short ones: on a shared machine a neighbour of the same core comes and goes within milliseconds.
+        rounds = 4 if self.quick else 40
+        seconds = 0.08
         states = {"none": contextlib.nullcontext, "empty": lab.Empty, "snoop": self.snoop}
         times = {name: {state: [] for state in states} for name, _, _ in HOT}
         disturbed = 0
@@ -134,11 +134,16 @@ class Bench:
         times = {name: {state: Spread(values) for state, values in of.items()} for name, of in times.items()}
         self.table.figure("rounds in which others traced this machine too", f"{disturbed} of {rounds}", disturbed)
 
+        def time(name, state):
+            # A loop is at its fastest where it had the core for itself. Of what runs on caches that others left, or in two
+            # processes, most of the noise is its own.
+            return times[name][state].lowest(0.25 if name in ("rate", "exec") else 0.1)
+
         def added(name, state):
-            return times[name][state].quartile - times[name]["none"].quartile
+            return time(name, state) - time(name, "none")
 
         def throughput(name):
-            return times[name]["none"].quartile / times[name]["snoop"].quartile
+            return time(name, "none") / time(name, "snoop")
 
         def of_rounds(name):
             ratios = Spread(untraced / traced for traced, untraced in zip(times[name]["snoop"].values,
@@ -148,7 +153,7 @@ class Bench:
         for name, _, _ in HOT:
             self.table.figure(
                 f"{name}: ns untraced, + empty, + snoop",
-                f"{times[name]['none'].quartile:.0f} {added(name, 'empty'):+.0f} {added(name, 'snoop'):+.0f}; rounds " +
+                f"{time(name, 'none'):.0f} {added(name, 'empty'):+.0f} {added(name, 'snoop'):+.0f}; rounds " +
                 ", ".join(spread.text() for spread in times[name].values()),
                 {state: spread.json() for state, spread in times[name].items()})
         for what, name, limit in [("repeated open, added / empty program", "open", 2.0),
@@ -324,7 +329,7 @@ class Bench:
                         result = lab.load(self.inside, mode, hot, seconds=0.1)
                         times[program, mode].append(self.time_of(result))
         for blocks, program in zip(CODE_BLOCKS, programs[1:]):
-            more = [Spread(times[program, mode]).quartile - Spread(times["empty", mode]).quartile for mode in modes]
+            more = [Spread(times[program, mode]).lowest(0.1) - Spread(times["empty", mode]).lowest(0.1) for mode in modes]
             self.table.figure(f"{CODE_BLOCK_BYTES * blocks:,} bytes of code, added to {', '.join(modes)}",
                               ", ".join(f"{ns:+.0f} ns" for ns in more), more)
 
@@ -439,7 +444,7 @@ def main():
     seconds = time.monotonic() - begin
     machine = os.uname()
     print(f"Linux {machine.release} {machine.machine}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, "
-          f"{seconds:.0f} s. Lower quartile, median or fastest of the rounds; rounds: median [range].")
+          f"{seconds:.0f} s. Lowest tenth, lower quartile, median or fastest of the rounds; rounds: median [range].")
     bench.table.print()
     if arguments.json:
         arguments.json.write_text(json.dumps({"kernel": machine.release, "cpus": os.cpu_count(), "seconds": seconds,
