@@ -93,8 +93,9 @@ class Runc(harness.Case):
     def test_links_and_origins(self):
         container = self.container("one")
         recorder = self.recorder("--cgroup", self.parent.directory, "--exclude", "")
+        # It stays until the reader, slow under sanitizers, has its root: of one that was gone before, links are not known.
         output = container.run("/bin/cat /etc/link/file /data/inside; stat -L -c %n /etc/asked; stat -c %n /etc/link;"
-                               "echo more >> /etc/changed; echo new > /made; cat /etc/dangling; stat -c %n /made; true")
+                               "echo more >> /etc/changed; echo new > /made; cat /etc/dangling; stat -c %n /made; sleep 0.5")
         self.assertIn(b"inside", output)
         report = recorder.final_report()
         files = report.files()
