@@ -93,7 +93,7 @@ std::pair<std::string, std::string> describe_mistake(const CLI::App& app, const 
     what = fmt::format("unexpected argument '{}', and no command", unknown.front());
   } else if (commands.empty() && !unknown.empty()) {
     what =
-        fmt::format("there is no command '{}': run, record, trace, containers, merge, diff, check, config or version",
+        fmt::format("there is no command '{}': run, record, trace, containers, merge, diff, packages, check, config or version",
                     unknown.front());
   } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
     what = fmt::format("unexpected argument '{}'", unknown.front());
