@@ -132,7 +132,7 @@ CLI::App* add_packages_command(CLI::App& app, Options& options) {
       "out of it. Databases of rpm are named and not read. A line for each package:\n"
       "  used      a file of it was used; the note has the first one\n"
       "  not_seen  none was: that is not the same as not needed\n"
-      "  no_files  it has none, so files cannot tell\n"
+      "  no_files  it has none but documentation, so files cannot tell\n"
       "  unknown   none was seen, and yet one may have been; the note has why\n"
       "The note also names packages that need it and are used. Lines with # say how far not_seen can be trusted.\n"
       "\nExit code: 0 done; 1 if the report, DIR or the package database cannot be read, or there is no such\n"

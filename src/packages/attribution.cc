@@ -5,8 +5,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "output/merge.h"
@@ -25,6 +27,12 @@ uint16_t all_kinds(const Entry& entry) {
   return static_cast<uint16_t>(kinds_with(entry.seen(), SNOOP_OUTCOME_OK) |
                                kinds_with(entry.seen(), SNOOP_OUTCOME_REFUSED) |
                                kinds_with(entry.seen(), SNOOP_OUTCOME_OTHER));
+}
+
+/// What no program may need (Debian Policy 12.3): a package with nothing else is there for what it depends on.
+bool is_documentation(std::string_view path) {
+  constexpr std::array<std::string_view, 3> kPlaces = {"/usr/share/doc/", "/usr/share/lintian/", "/usr/share/bug/"};
+  return std::any_of(kPlaces.begin(), kPlaces.end(), [&](std::string_view place) { return path.starts_with(place); });
 }
 
 /// Used in this order.
@@ -47,6 +55,11 @@ class Attributor {
   Attributor(const Databases& databases, Ownership& ownership)
       : databases_(databases), ownership_(ownership), is_used_(ownership.files().size()) {
     result_.packages.resize(databases.packages.size());
+    for (uint32_t number = 0; number < databases.packages.size(); number++) {
+      for (const std::string& path : databases.packages[number].named_in_scripts) {
+        scripts_that_name_[path].push_back(number);
+      }
+    }
   }
 
   void add(const Entry& entry) {
@@ -78,7 +91,9 @@ class Attributor {
       for (const uint32_t owner : file.owners) {
         PackageUse& package = result_.packages[owner];
         package.files += file.is_there || is_used_[number] ? 1 : 0;
-        owns_any_.insert(owner);
+        if (!is_documentation(file.path)) {
+          owns_any_.insert(owner);
+        }
         if (is_used_[number]) {
           package.used_files++;
           package.used_paths.emplace_back(file.path);
@@ -109,7 +124,16 @@ class Attributor {
     result_.unowned.emplace_back(entry.path());
     // Made when a package was installed, or by hand: who can tell?
     for (const uint32_t owner : ownership_.owners_around(found.place)) {
-      around_.try_emplace(owner, entry.path());
+      doubts_.try_emplace(
+          owner, fmt::format("{} was used: it is of no package, and in a directory of this one", entry.path()));
+    }
+    for (const std::string_view path : {entry.path(), std::string_view(found.place)}) {
+      if (const auto scripts = scripts_that_name_.find(path); scripts != scripts_that_name_.end()) {
+        for (const uint32_t package : scripts->second) {
+          doubts_.try_emplace(package,
+                              fmt::format("{} was used: it is of no package, and scripts of this one name it", path));
+        }
+      }
     }
     if (found.place.starts_with("/etc/") && configuration_.empty()) {
       configuration_ = entry.path();
@@ -118,13 +142,13 @@ class Attributor {
 
   void judge(uint32_t number, PackageUse& use) const {
     const Package& package = databases_.packages[number];
-    const auto around = around_.find(number);
+    const auto doubt = doubts_.find(number);
     if (use.used_files != 0) {
       use.state = PackageState::kUsed;
     } else if (!package.doubt.empty()) {
       use.why = package.doubt;
-    } else if (around != around_.end()) {
-      use.why = fmt::format("{} was used: it is of no package, and in a directory of this one", around->second);
+    } else if (doubt != doubts_.end()) {
+      use.why = doubt->second;
     } else if (package.lists_data_only && !configuration_.empty()) {
       use.why = fmt::format("{} was used: it is of no package, and the list of this one has no configuration files",
                             configuration_);
@@ -165,9 +189,11 @@ class Attributor {
   Ownership& ownership_;
   Attribution result_;
   std::vector<bool> is_used_;
+  /// More than documentation.
   std::set<uint32_t> owns_any_;
-  /// By package: a used file of no package in one of its directories.
-  std::map<uint32_t, std::string> around_;
+  std::unordered_map<std::string_view, std::vector<uint32_t>> scripts_that_name_;
+  /// Why a package may have made a used file that is of no package.
+  std::map<uint32_t, std::string> doubts_;
   /// A used file of no package below /etc.
   std::string configuration_;
 };

@@ -17,7 +17,7 @@ namespace snoop {
 enum class PackageState {
   kUsed,     ///< a file of it was used
   kNotSeen,  ///< none was, as far as the report goes
-  kNoFiles,  ///< it has none but directories: files cannot tell
+  kNoFiles,  ///< it has none but directories and documentation: files cannot tell
   kUnknown,  ///< none was seen, and yet one may have been: see PackageUse::why
 };
 

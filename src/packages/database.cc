@@ -59,9 +59,9 @@ std::string_view take_until(std::string_view& text, char separator) {
 }
 
 std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t\r");
+  const size_t begin = text.find_first_not_of(" \t\r\n");
   return begin == std::string_view::npos ? std::string_view()
-                                         : text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
+                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
 }
 
 bool is_sound_path(std::string_view path) {
@@ -77,7 +77,7 @@ std::string BadLines::text(const std::string& path) const {
 }
 
 void Databases::add(Package package) {
-  listed_paths += package.files.size() + package.directories.size();
+  listed_paths += package.files.size() + package.directories.size() + package.named_in_scripts.size();
   if (listed_paths <= kMaxListedPaths) {
     packages.push_back(std::move(package));
   }

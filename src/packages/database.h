@@ -34,6 +34,8 @@ struct Package {
   std::string doubt;
   /// The list has neither configuration files nor links (md5sums).
   bool lists_data_only = false;
+  /// Paths that its maintainer scripts name: files that they make are in no list.
+  std::vector<std::string> named_in_scripts;
   /// What it needs: any one of the names of each will do. A path is a file of another package.
   std::vector<std::vector<std::string>> needs;
   /// Other names under which packages need it.
@@ -73,7 +75,7 @@ struct Databases {
 
 /// Takes the text up to the next of `separator` off the front.
 [[nodiscard]] std::string_view take_until(std::string_view& text, char separator);
-/// Without spaces and tabs at both ends.
+/// Without white space at both ends.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 /// Whether a listed path can be one: absolute, no longer than a path can be, without NUL and `..`.
 [[nodiscard]] bool is_sound_path(std::string_view path);

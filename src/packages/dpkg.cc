@@ -200,6 +200,42 @@ void read_list(ImageRoot& root, Package& package) {
   package.doubt = "its list of files is not there";
 }
 
+/// All that looks like a path in a script, "$ROOT/etc/x" as "/etc/x", too.
+void add_paths_of(std::string_view script, std::vector<std::string>& paths) {
+  constexpr std::string_view kPathBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.+-@:";
+  while (!script.empty()) {
+    const size_t end = std::min(script.find_first_not_of(kPathBytes), script.size());
+    std::string_view word = script.substr(0, end);
+    word = word.substr(0, word.find_last_not_of(".:") + 1);
+    // No more of them than any path has: a script may be anything.
+    constexpr int kMostParts = 32;
+    size_t slash = word.find('/');
+    for (int part = 0; slash != std::string_view::npos && part < kMostParts; part++) {
+      if (is_sound_path(word.substr(slash))) {
+        paths.emplace_back(word.substr(slash));
+      }
+      slash = word.find('/', slash + 1);
+    }
+    script.remove_prefix(std::min(end + 1, script.size()));
+  }
+}
+
+/// `there`: names in info, sorted.
+void read_scripts(ImageRoot& root, const std::vector<std::string>& there, Package& package) {
+  constexpr size_t kMaxScriptBytes = 1UL << 20;
+  for (const std::string& name : {package.name + ":" + package.arch, package.name}) {
+    for (const char* script : {"config", "postinst", "postrm", "preinst", "prerm"}) {
+      const std::string file = name + "." + script;
+      if (std::binary_search(there.begin(), there.end(), file)) {
+        const Result<std::optional<std::string>> bytes = root.read(kDpkg + "/info/" + file, kMaxScriptBytes);
+        if (bytes && *bytes) {
+          add_paths_of(**bytes, package.named_in_scripts);
+        }
+      }
+    }
+  }
+}
+
 /// "MD5  usr/bin/x": neither directories nor links, and no configuration files.
 void read_md5sums(ImageRoot& root, const std::string& path, Package& package) {
   package.lists_data_only = true;
@@ -286,8 +322,10 @@ Result<void> read_status(ImageRoot& root, Databases& databases) {
     databases.warnings.push_back(path + " was cut off: packages may be missing");
   }
   const std::vector<Paragraph> paragraphs = parse_paragraphs(**bytes, path, databases);
+  const std::vector<std::string> names_in_info = root.names_in(kDpkg + "/info");
   for (auto& [package, paragraph] : packages_in(paragraphs, path, true, databases)) {
     read_list(root, package);
+    read_scripts(root, names_in_info, package);
     add_configuration_files(*paragraph, package);
     databases.add(std::move(package));
   }

@@ -85,23 +85,22 @@ std::vector<std::string> ImageRoot::names_in(const std::string& path) {
   return names;
 }
 
-const std::string& ImageRoot::canonical_directory(const std::string& path) {
+const ImageRoot::CanonicalDirectory& ImageRoot::canonical_directory(const std::string& path) {
   if (const auto found = directories_.find(path); found != directories_.end()) {
-    return found->second;
+    return *found;
   }
   std::string place;
   if (path.empty()) {
-    return directories_[path] = place;
-  }
-  if (const Walk walked = walk(path); walked.end == Walk::End::kFound) {
+    // The root's own.
+  } else if (const Walk walked = walk(path); walked.end == Walk::End::kFound) {
     place = walked.resolved == "/" ? "" : walked.resolved;
   } else {
     const auto [above, name] = split(path);
-    place = canonical_directory(std::string(above));
+    place = canonical_directory(std::string(above)).second;
     place += '/';
     place += name;
   }
-  return directories_[path] = place;
+  return *directories_.emplace(path, std::move(place)).first;
 }
 
 std::string ImageRoot::canonical(std::string_view path) {
@@ -109,7 +108,11 @@ std::string ImageRoot::canonical(std::string_view path) {
     return std::string(path);
   }
   const auto [above, name] = split(path);
-  std::string place = canonical_directory(std::string(above));
+  // Lists name what is in one directory one after the other.
+  if (last_directory_ == nullptr || last_directory_->first != above) {
+    last_directory_ = &canonical_directory(std::string(above));
+  }
+  std::string place = last_directory_->second;
   place += '/';
   place += name;
   return place;

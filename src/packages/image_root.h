@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -39,11 +40,14 @@ class ImageRoot {
 
  private:
   explicit ImageRoot(UniqueFd root);
-  [[nodiscard]] const std::string& canonical_directory(const std::string& path);
+  /// Its text, and its canonical form without a slash at the end.
+  using CanonicalDirectory = std::pair<const std::string, std::string>;
+  [[nodiscard]] const CanonicalDirectory& canonical_directory(const std::string& path);
 
   RootWalker walker_;
-  /// By text.
+  /// Its elements stay where they are, also when it grows or is moved.
   std::unordered_map<std::string, std::string> directories_;
+  const CanonicalDirectory* last_directory_ = nullptr;
   /// That of the last look, without a slash at the end; nothing: not there.
   std::optional<std::string> looked_in_;
   UniqueFd looked_in_fd_;

@@ -2,7 +2,6 @@
 #include "packages/ownership.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 
 namespace snoop {
@@ -25,12 +24,6 @@ std::string python_source_of(std::string_view path) {
     return {};
   }
   return std::string(path.substr(0, cache)) + "/" + std::string(path.substr(name, dot - name)) + ".py";
-}
-
-void add_once(std::vector<uint32_t>& numbers, uint32_t number) {
-  if (std::find(numbers.begin(), numbers.end(), number) == numbers.end()) {
-    numbers.push_back(number);
-  }
 }
 
 }  // namespace
@@ -70,8 +63,8 @@ Ownership::Ownership(ImageRoot& root, const Databases& databases) : root_(root) 
 void Ownership::add(uint32_t package, const std::string& path, bool is_directory) {
   if (is_directory) {
     std::vector<uint32_t>& owners = directories_[path];
-    if (owners.size() <= kMostTellingOwners) {
-      add_once(owners, package);
+    if (owners.size() <= kMostTellingOwners && std::find(owners.begin(), owners.end(), package) == owners.end()) {
+      owners.push_back(package);
     }
     return;
   }
@@ -79,33 +72,39 @@ void Ownership::add(uint32_t package, const std::string& path, bool is_directory
   if (is_new) {
     files_.push_back({found->first, {}, false});
   }
-  add_once(files_[found->second].owners, package);
+  std::vector<uint32_t>& owners = files_[found->second].owners;
+  // Packages come one after the other.
+  if (owners.empty() || owners.back() != package) {
+    owners.push_back(package);
+  }
 }
 
 void Ownership::look_at_files(ImageRoot& root) {
-  // By directory, of which one is open at a time.
-  std::vector<uint32_t> order(files_.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-    const std::string_view one = files_[a].path;
-    const std::string_view other = files_[b].path;
-    const int directories = parent_of(one).compare(parent_of(other));
-    return directories != 0 ? directories < 0 : one < other;
-  });
-  for (const uint32_t number : order) {
-    File& file = files_[number];
-    const std::string path(file.path);
-    const std::optional<struct stat> info = root.look(path);
-    file.is_there = info.has_value();
-    if (info && S_ISDIR(info->st_mode)) {
-      // Listed with nothing below it.
-      for (const uint32_t owner : file.owners) {
-        add(owner, path, true);
-      }
-      file.owners.clear();
-    } else if (info && S_ISREG(info->st_mode) && info->st_nlink > 1) {
-      hard_links_[{info->st_dev, info->st_ino}].push_back(number);
+  // One directory is open at a time.
+  std::unordered_map<std::string_view, std::vector<uint32_t>> by_directory;
+  for (uint32_t number = 0; number < files_.size(); number++) {
+    by_directory[parent_of(files_[number].path)].push_back(number);
+  }
+  for (const auto& [directory, numbers] : by_directory) {
+    for (const uint32_t number : numbers) {
+      look_at(root, number);
     }
+  }
+}
+
+void Ownership::look_at(ImageRoot& root, uint32_t number) {
+  File& file = files_[number];
+  const std::string path(file.path);
+  const std::optional<struct stat> info = root.look(path);
+  file.is_there = info.has_value();
+  if (info && S_ISDIR(info->st_mode)) {
+    // Listed with nothing below it.
+    for (const uint32_t owner : file.owners) {
+      add(owner, path, true);
+    }
+    file.owners.clear();
+  } else if (info && S_ISREG(info->st_mode) && info->st_nlink > 1) {
+    hard_links_[{info->st_dev, info->st_ino}].push_back(number);
   }
 }
 

@@ -50,6 +50,7 @@ class Ownership {
  private:
   void add(uint32_t package, const std::string& path, bool is_directory);
   void look_at_files(ImageRoot& root);
+  void look_at(ImageRoot& root, uint32_t number);
   void note(const std::string& canonical, std::vector<uint32_t>& found) const;
 
   ImageRoot& root_;
