@@ -143,7 +143,7 @@ void add_configuration_files(const Paragraph& paragraph, Package& package) {
 }
 
 /// Files apart from directories, as far as the list itself tells: what has something below it.
-void set_files(Package& package, std::vector<std::string> listed) {
+void set_files(Package& package, const std::vector<std::string>& listed) {
   std::unordered_set<std::string_view> above;
   for (const std::string_view path : listed) {
     for (size_t slash = path.rfind('/'); slash != 0 && slash != std::string_view::npos;
@@ -194,7 +194,7 @@ void read_list(ImageRoot& root, Package& package) {
       }
     }
     package.doubt = doubt_of(bad, **bytes, path);
-    set_files(package, std::move(listed));
+    set_files(package, listed);
     return;
   }
   package.doubt = "its list of files is not there";
@@ -225,9 +225,10 @@ void read_scripts(ImageRoot& root, const std::vector<std::string>& there, Packag
   constexpr size_t kMaxScriptBytes = 1UL << 20;
   for (const std::string& name : {package.name + ":" + package.arch, package.name}) {
     for (const char* script : {"config", "postinst", "postrm", "preinst", "prerm"}) {
-      const std::string file = name + "." + script;
+      const std::string file = fmt::format("{}.{}", name, script);
       if (std::binary_search(there.begin(), there.end(), file)) {
-        const Result<std::optional<std::string>> bytes = root.read(kDpkg + "/info/" + file, kMaxScriptBytes);
+        const Result<std::optional<std::string>> bytes =
+            root.read(fmt::format("{}/info/{}", kDpkg, file), kMaxScriptBytes);
         if (bytes && *bytes) {
           add_paths_of(**bytes, package.named_in_scripts);
         }

@@ -51,12 +51,15 @@ Result<std::optional<std::string>> ImageRoot::read(const std::string& path, size
     return fail(is_refused ? EACCES : 0, fmt::format("cannot read {}", path),
                 is_refused ? "run snoop as a user who may read it" : "it must be a regular file");
   }
+  struct stat info = {};
+  const bool has_size = ::fstat(file.get(), &info) == 0 && info.st_size > 0;
+  // Most files are read at once, and one read tells that this was all.
+  const size_t block = std::clamp<size_t>(has_size ? static_cast<size_t>(info.st_size) + 1 : 0, 4096, 1UL << 20);
   std::string bytes;
-  constexpr size_t kBlock = 64UL * 1024;
   while (true) {
     const size_t size = bytes.size();
-    bytes.resize(size + kBlock);
-    const ssize_t got = ::read(file.get(), bytes.data() + size, kBlock);
+    bytes.resize(size + block);
+    const ssize_t got = ::read(file.get(), bytes.data() + size, block);
     bytes.resize(size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
     if (got < 0 && errno != EINTR) {
       return fail(errno, fmt::format("cannot read {}", path));

@@ -97,8 +97,8 @@ void Ownership::look_at(ImageRoot& root, uint32_t number) {
   const std::string path(file.path);
   const std::optional<struct stat> info = root.look(path);
   file.is_there = info.has_value();
-  if (info && S_ISDIR(info->st_mode)) {
-    // Listed with nothing below it.
+  // Listed with nothing below it; /lib of one package is a directory where another has files in it, whatever it is now.
+  if (info && (S_ISDIR(info->st_mode) || (S_ISLNK(info->st_mode) && directories_.contains(path)))) {
     for (const uint32_t owner : file.owners) {
       add(owner, path, true);
     }

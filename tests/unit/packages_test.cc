@@ -156,6 +156,7 @@ TEST_F(PackagesTest, MergedUsr) {
   deb("old", {"/lib", "/lib/libold.so.1", "/lib/libold.so.1.2"});
   deb("new", {"/usr", "/usr/lib", "/usr/lib/libnew.so"});
   deb("dash", {"/bin", "/bin/sh", "/bin/dash"});
+  deb("base", {"/lib", "/bin"});
   use("/usr/lib/libold.so.1", "/usr/lib/libold.so.1.2");
   use("/lib/libnew.so", "/usr/lib/libnew.so");
   // Where the report does not know where it led, the image does.
@@ -164,6 +165,8 @@ TEST_F(PackagesTest, MergedUsr) {
   EXPECT_EQ(of("old").used_files, 2);
   EXPECT_EQ(of("new").used_files, 1);
   EXPECT_EQ(of("dash").used_files, 2);
+  // They are directories in the lists of others.
+  EXPECT_EQ(state("base"), "no_files");
   EXPECT_THAT(of("dash").used_paths, ElementsAre("/usr/bin/dash", "/usr/bin/sh"));
 }
 
