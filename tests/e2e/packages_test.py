@@ -58,13 +58,14 @@ class Debian(Case):
         lines = (DPKG / "diversions").read_text().splitlines() if (DPKG / "diversions").exists() else []
         for at in range(0, len(lines), 3):
             diverted[lines[at]] = lines[at + 2]
-        lists = {}
+        listed = {}
         for file in (DPKG / "info").glob("*.list"):
             name = file.name[:-len(".list")].partition(":")[0]
-            paths = {line for line in file.read_text().splitlines()[1:] if diverted.get(line, name) == name}
-            above = {os.path.dirname(path) for path in paths}
-            lists.setdefault(name, set()).update(self.canonical(path) for path in paths - above)
-        return lists
+            listed.setdefault(name, set()).update(line for line in file.read_text().splitlines()[1:]
+                                                  if diverted.get(line, name) == name)
+        # /lib is empty in the list of one package, and has files in that of another.
+        directories = {os.path.dirname(path) for paths in listed.values() for path in paths}
+        return {name: {self.canonical(path) for path in paths - directories} for name, paths in listed.items()}
 
     def test_own_packages(self):
         report, path = self.record()
