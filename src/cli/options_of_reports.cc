@@ -120,14 +120,20 @@ CLI::App* add_packages_command(CLI::App& app, Options& options) {
       ->group("What is told");
   packages->add_flag("--files", options.packages_files, "Also each used file, those of no package, too")
       ->group("What is told");
-  packages->add_flag("--json", options.packages_json, "One JSON object in place of the table")->group("Output");
+  packages
+      ->add_option_function<std::string>(
+          "--format", [&options](const std::string& format) { options.packages_json = format == "json"; },
+          "A table, or one JSON object")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text")
+      ->group("Output");
   set_on_the_command_line_only(*packages);
   packages->footer(
       "Examples:\n"
       "  snoop packages web.json --root /proc/$(pidof -s nginx)/root\n"
       "  snoop packages nodes.json --root /mnt/image --container shop/cart --files\n"
       "  snoop packages web.json --root image/ | grep ^not_seen\n"
-      "  snoop packages web.json --root image/ --json | jq -r '.packages[] | select(.state == \"used\") | .purl'\n"
+      "  snoop packages web.json --root image/ --format json | jq -r '.packages[] | select(.state == \"used\") | .purl'\n"
       "\nReads the package databases of dpkg (also of distroless images) and apk below DIR, and follows no link\n"
       "out of it. Databases of rpm are named and not read. A line for each package:\n"
       "  used      a file of it was used; the note has the first one\n"

@@ -24,7 +24,7 @@ class Case(harness.Case):
 
     def attributed(self, *arguments):
         """The JSON object, and its packages by name."""
-        answer = json.loads(self.packages("--json", *arguments).stdout)
+        answer = json.loads(self.packages("--format=json", *arguments).stdout)
         return answer, {package["name"]: package for package in answer["packages"]}
 
 
@@ -91,7 +91,7 @@ class Debian(Case):
 
     def test_same_bytes_and_table(self):
         _, path = self.record()
-        for options in (("--files",), ("--json",)):
+        for options in (("--files",), ("--format=json",)):
             first = self.packages(path, "--root", "/", *options)
             self.assertEqual(first.stdout, self.packages("-", "--root", "/", *options, input=path.read_bytes(),
                                                          stdin=None).stdout)

@@ -342,7 +342,7 @@ TEST_F(OptionsTest, ReportsToMergeAndToCompare) {
   EXPECT_EQ(packages.packages_root, "/mnt");
   EXPECT_EQ(packages.packages_container, "a/b");
   EXPECT_TRUE(packages.packages_files && !packages.packages_json);
-  EXPECT_TRUE(parse({"packages", "--json", "a", "--root=/"}).options().packages_json);
+  EXPECT_TRUE(parse({"packages", "--format=json", "a", "--root=/"}).options().packages_json);
   expect_usage_error({"packages", "a"}, "--root");
   expect_usage_error({"packages", "--root", "/"}, "REPORT");
   expect_usage_error({"merge"}, "REPORT");
