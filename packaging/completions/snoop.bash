@@ -60,6 +60,11 @@ _snoop() {
         fi)
         return
         ;;
+      *' DIR'*)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        return
+        ;;
       *' PATH'* | *' FILE'* | *' PREFIX'* | *' SOCKET'*)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -92,6 +92,7 @@ function __snoop_values
         return
     end
     __snoop_option | string match -qr -- '^(PATH|FILE|PREFIX|SOCKET)'; and __fish_complete_path (commandline -ct)
+    __snoop_option | string match -qr -- '^DIR'; and __fish_complete_directories (commandline -ct)
 end
 
 # Whether the command takes files.

@@ -12,6 +12,7 @@ namespace snoop {
 [[nodiscard]] int containers_command(const Options& options);
 [[nodiscard]] int merge_command(const Options& options);
 [[nodiscard]] int diff_command(const Options& options);
+[[nodiscard]] int packages_command(const Options& options);
 [[nodiscard]] int check_command(const Options& options);
 [[nodiscard]] int version_command();
 [[nodiscard]] int config_command(const Options& options);

@@ -55,6 +55,8 @@ int main(int argc, char** argv) {
       return snoop::merge_command(parsed.options);
     case snoop::Command::kDiff:
       return snoop::diff_command(parsed.options);
+    case snoop::Command::kPackages:
+      return snoop::packages_command(parsed.options);
     case snoop::Command::kCheck:
       return with_output(snoop::check_command(parsed.options));
     case snoop::Command::kVersion:

@@ -92,9 +92,9 @@ std::pair<std::string, std::string> describe_mistake(const CLI::App& app, const 
   if (commands.empty() && !unknown.empty() && unknown.front().starts_with("-")) {
     what = fmt::format("unexpected argument '{}', and no command", unknown.front());
   } else if (commands.empty() && !unknown.empty()) {
-    what =
-        fmt::format("there is no command '{}': run, record, trace, containers, merge, diff, check, config or version",
-                    unknown.front());
+    what = fmt::format(
+        "there is no command '{}': run, record, trace, containers, merge, diff, packages, check, config or version",
+        unknown.front());
   } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
     what = fmt::format("unexpected argument '{}'", unknown.front());
     if (!commands.empty() && place(unknown.front()) < place(commands.front()->get_name())) {

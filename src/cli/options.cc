@@ -72,6 +72,7 @@ struct CommandLine {
   CLI::App* containers = nullptr;
   CLI::App* merge = nullptr;
   CLI::App* diff = nullptr;
+  CLI::App* packages = nullptr;
   CLI::App* check = nullptr;
   CLI::App* config = nullptr;
   CLI::App* version = nullptr;
@@ -92,6 +93,7 @@ struct CommandLine {
         "  snoop record --container web --report web.json\n"
         "  snoop trace --all                        watch it happen\n"
         "  snoop diff old.json new.json             what does the new image use?\n"
+        "  snoop packages web.json --root /mnt      which packages does it use?\n"
         "  snoop check                              can it work here?\n"
         "\n'snoop COMMAND --help' tells more.");
 
@@ -204,6 +206,8 @@ struct CommandLine {
     add_log_options(*merge, options_of[Command::kMerge]);
     diff = add_diff_command(app, options_of[Command::kDiff]);
     add_log_options(*diff, options_of[Command::kDiff]);
+    packages = add_packages_command(app, options_of[Command::kPackages]);
+    add_log_options(*packages, options_of[Command::kPackages]);
 
     check = app.add_subcommand("check", "Tells what this kernel, its cgroups and these privileges allow");
     add_log_options(*check, options_of[Command::kCheck]);
@@ -288,7 +292,8 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
         {line.run, Command::kRun},     {line.record, Command::kRecord},
         {line.trace, Command::kTrace}, {line.containers, Command::kContainers},
         {line.merge, Command::kMerge}, {line.diff, Command::kDiff},
-        {line.check, Command::kCheck}, {line.version, Command::kVersion}};
+        {line.packages, Command::kPackages}, {line.check, Command::kCheck},
+        {line.version, Command::kVersion}};
     const CLI::App* used = line.app.get_subcommands().front();
     options = line.options_of[commands.at(used)];
     options.command = commands.at(used);

@@ -26,7 +26,7 @@ enum ExitCode : int {
   kExitSignalBase = 128,
 };
 
-enum class Command { kRun, kRecord, kTrace, kContainers, kMerge, kDiff, kCheck, kVersion };
+enum class Command { kRun, kRecord, kTrace, kContainers, kMerge, kDiff, kPackages, kCheck, kVersion };
 
 /// All settings, from flags, environment and configuration file.
 struct Options {
@@ -99,13 +99,20 @@ struct Options {
   // containers
   bool list_json = false;
 
-  // merge, diff
+  // merge, diff, packages
   /// Of diff: the old one, and the new one.
   std::vector<std::string> reports;
   std::string output = "-";
   MergeBy merge_by = MergeBy::kImage;
   DiffOptions diff;
   bool diff_json = false;
+
+  // packages
+  std::string packages_root;
+  /// The name of one, "NAME" or "NAMESPACE/NAME"; empty: there is only one.
+  std::string packages_container;
+  bool packages_json = false;
+  bool packages_files = false;
 
   /// Give up what privileges a capture needs no more, once it has begun (record, trace).
   bool sandbox = true;

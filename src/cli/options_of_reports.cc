@@ -102,6 +102,50 @@ CLI::App* add_diff_command(CLI::App& app, Options& options) {
   return diff;
 }
 
+CLI::App* add_packages_command(CLI::App& app, Options& options) {
+  CLI::App* packages = app.add_subcommand("packages", "Tells which packages of an image own the files that were used");
+  options.reports.resize(1);
+  packages->add_option("REPORT", options.reports[0], "The report; - is stdin")->required()->type_name("FILE");
+  packages
+      ->add_option("--root", options.packages_root,
+                   "The root directory of the image: unpacked, mounted, or /proc/PID/root of its\n"
+                   "container")
+      ->required()
+      ->type_name("DIR")
+      ->group("What is told");
+  packages
+      ->add_option("--container", options.packages_container,
+                   "The container of this name, NAME or NAMESPACE/NAME, where the report has several")
+      ->type_name("NAME")
+      ->group("What is told");
+  packages->add_flag("--files", options.packages_files, "Also each used file, those of no package, too")
+      ->group("What is told");
+  packages
+      ->add_option_function<std::string>(
+          "--format", [&options](const std::string& format) { options.packages_json = format == "json"; },
+          "A table, or one JSON object")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text")
+      ->group("Output");
+  set_on_the_command_line_only(*packages);
+  packages->footer(
+      "Examples:\n"
+      "  snoop packages web.json --root /proc/$(pidof -s nginx)/root\n"
+      "  snoop packages nodes.json --root /mnt/image --container shop/cart --files\n"
+      "  snoop packages web.json --root image/ | grep ^not_seen\n"
+      "  snoop packages web.json --root image/ --format json | jq -r '.packages[] | select(.state == \"used\") | .purl'\n"
+      "\nReads the package databases of dpkg (also of distroless images) and apk below DIR, and follows no link\n"
+      "out of it. Databases of rpm are named and not read. A line for each package:\n"
+      "  used      a file of it was used; the note has the first one\n"
+      "  not_seen  none was: that is not the same as not needed\n"
+      "  no_files  it has none but documentation, so files cannot tell\n"
+      "  unknown   none was seen, and yet one may have been; the note has why\n"
+      "The note also names packages that need it and are used. Lines with # say how far not_seen can be trusted.\n"
+      "\nExit code: 0 done; 1 if the report, DIR or the package database cannot be read, or there is no such\n"
+      "database. Needs no privileges but to read DIR.");
+  return packages;
+}
+
 void check_reports(const Options& options) {
   if (std::count(options.reports.begin(), options.reports.end(), "-") > 1) {
     throw CLI::ParseError("stdin (-) can be one report, not two", kExitUsage);

@@ -14,6 +14,7 @@ namespace snoop {
 
 CLI::App* add_merge_command(CLI::App& app, Options& options);
 CLI::App* add_diff_command(CLI::App& app, Options& options);
+CLI::App* add_packages_command(CLI::App& app, Options& options);
 
 /// Throws CLI::ParseError where the reports cannot be these.
 void check_reports(const Options& options);

@@ -112,7 +112,7 @@ void check_names(const ConfigFile& file, const CLI::App& app) {
     });
     if (sections.empty()) {
       throw CLI::ConfigError(
-          fmt::format("{}: there is no section [{}]: run, record, trace, containers, merge, diff or check", name.where,
+          fmt::format("{}: there is no section [{}]: run, record, trace, containers, merge, diff, packages or check", name.where,
                       name.section),
           CLI::ExitCodes::ConfigError);
     }

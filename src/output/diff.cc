@@ -13,13 +13,11 @@
 
 #include "base/text.h"
 #include "output/merge.h"
-#include "output/unite.h"
 
 namespace snoop {
 
 namespace {
 
-using Containers = std::vector<const Container*>;
 using Entry = AccessStore::Entry;
 
 /// Those of the two reports that are about the same.
@@ -34,20 +32,6 @@ std::string_view repository_of(std::string_view image) {
   const size_t colon = image.rfind(':');
   return colon == std::string_view::npos || image.find('/', colon) != std::string_view::npos ? image
                                                                                              : image.substr(0, colon);
-}
-
-std::string full_name(const Container& container) {
-  const std::string& ns = container.identity.namespace_name;
-  return ns.empty() ? container.name : ns + "/" + container.name;
-}
-
-std::string names_of(const Containers& containers) {
-  std::set<std::string> names;
-  for (const Container* container : containers) {
-    names.insert(container->image.empty() ? full_name(*container)
-                                          : fmt::format("{} ({})", full_name(*container), container->image));
-  }
-  return names.empty() ? "no container" : fmt::format("{}", fmt::join(names, ", "));
 }
 
 /// Finds pairs, from the most to the least certain: of one image and name, of one name, of one image.
@@ -134,25 +118,6 @@ class Matcher {
   Pair left_;
   std::vector<Pair> pairs_;
 };
-
-DiffSide side_of(const ReportHeader& header, const Containers& containers) {
-  DiffSide side;
-  side.containers = containers.size();
-  if (containers.size() == 1) {
-    side.container = containers.front();
-  } else {
-    side.united = std::make_unique<Container>(unite(containers));
-    side.container = side.united.get();
-  }
-  for (const Interval& interval : joined(side.container->observed)) {
-    side.observed += interval.to - interval.from;
-  }
-  // What belongs to no container may have been of this one.
-  side.lost = side.container->all_losses().sum() + header.undecodable + header.skipped_runs;
-  side.complete = side.lost == 0 && header.targets_over_limit == 0;
-  side.final = header.final;
-  return side;
-}
 
 /// How it stood with a file.
 std::string_view state_of(const Entry& entry) {
@@ -259,21 +224,6 @@ void compare_files(ContainerDiff& diff, const DiffOptions& options) {
       diff.files.push_back(std::move(file));
     }
   }
-}
-
-Containers all_of(const ReportContents& report) {
-  Containers all;
-  for (const Container& container : report.containers) {
-    all.push_back(&container);
-  }
-  return all;
-}
-
-Containers named(const Containers& all, const std::string& name) {
-  Containers found;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(found),
-               [&](const Container* container) { return container->name == name || full_name(*container) == name; });
-  return found;
 }
 
 /// The one pair that was asked for by name.

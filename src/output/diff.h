@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "output/report_reader.h"
+#include "output/report_side.h"
 
 namespace snoop {
 
@@ -24,20 +25,6 @@ struct DiffOptions {
   std::vector<FileOrigin> origins;
 };
 
-/// What one of the two reports says of a container.
-struct DiffSide {
-  /// As one, where there are several.
-  const Container* container = nullptr;
-  std::unique_ptr<Container> united;
-  size_t containers = 0;
-  /// Time watched, without what lies between.
-  WallTime observed = 0;
-  /// Accesses.
-  uint64_t lost = 0;
-  bool complete = false;
-  bool final = false;
-};
-
 /// An entry that one of the sides does not have (nullptr), or that they have in different ways.
 struct FileDiff {
   const AccessStore::Entry* before = nullptr;
@@ -47,8 +34,8 @@ struct FileDiff {
 };
 
 struct ContainerDiff {
-  DiffSide before;
-  DiffSide after;
+  ReportSide before;
+  ReportSide after;
   /// Sorted by path.
   std::vector<FileDiff> files;
   size_t added = 0;

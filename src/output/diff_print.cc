@@ -11,63 +11,16 @@
 #include "output/diff.h"
 #include "output/identity_json.h"
 #include "output/report_json.h"
+#include "output/report_side.h"
 
 namespace snoop {
 
 namespace {
 
-constexpr WallTime kSecond = 1'000'000'000;
-
-/// "3d 4h", "2h 5m", "1m 30s", "12s".
-std::string duration_text(WallTime time) {
-  constexpr WallTime kMinute = 60;
-  constexpr WallTime kHour = 60 * kMinute;
-  constexpr WallTime kDay = 24 * kHour;
-  const WallTime seconds = time / kSecond;
-  if (seconds >= kDay) {
-    return fmt::format("{}d {}h", seconds / kDay, seconds % kDay / kHour);
-  }
-  if (seconds >= kHour) {
-    return fmt::format("{}h {}m", seconds / kHour, seconds % kHour / kMinute);
-  }
-  return seconds >= kMinute ? fmt::format("{}m {}s", seconds / kMinute, seconds % kMinute)
-                            : fmt::format("{}s", seconds);
-}
-
-std::string image_text(const Container& container) {
-  for (const std::string* text : {&container.image, &container.image_digest, &container.identity.image_id}) {
-    if (!text->empty()) {
-      return printable(*text);
-    }
-  }
-  return {};
-}
-
-/// Who it is, and which image if that is known.
-std::string title_of(const Container& container) {
-  const std::string& ns = container.identity.namespace_name;
-  const std::string image = image_text(container);
-  return fmt::format("{}{}{}{}", ns.empty() ? "" : printable(ns) + "/", printable(container.name),
-                     image.empty() ? "" : " ", image.empty() ? "" : "(" + image + ")");
-}
-
 std::string title_of(const ContainerDiff& diff) {
   const std::string before = title_of(*diff.before.container);
   const std::string after = title_of(*diff.after.container);
   return before == after ? after : before + " -> " + after;
-}
-
-/// How far a side can be trusted.
-std::string trust_text(const DiffSide& side) {
-  std::string text = fmt::format("watched for {}", duration_text(side.observed));
-  if (side.containers > 1) {
-    text += fmt::format(" in {} containers", side.containers);
-  }
-  text += side.complete ? ", nothing lost" : side.lost != 0 ? fmt::format(", {} lost", side.lost) : ", not complete";
-  text += side.final ? "" : ", not final";
-  text += side.container->undecided ? ", undecided" : "";
-  const std::string& not_observable = side.container->identity.not_observable;
-  return not_observable.empty() ? text : fmt::format("{}, not observable: {}", text, printable(not_observable));
 }
 
 /// "open:read+write,exec".
@@ -123,30 +76,6 @@ void put_container_names(ReportWriter& json, const std::vector<const Container*>
     json.EndObject();
   }
   json.EndArray();
-}
-
-void put_side(ReportWriter& json, std::string_view key, const DiffSide& side) {
-  const Container& container = *side.container;
-  put_key(json, key);
-  json.StartObject();
-  put_bytes(json, "name", container.name);
-  put_bytes_unless_empty(json, "namespace", container.identity.namespace_name);
-  put_bytes_unless_empty(json, "image", container.image);
-  put_bytes_unless_empty(json, "image_digest", container.image_digest);
-  put_bytes_unless_empty(json, "image_id", container.identity.image_id);
-  put_number(json, "containers", side.containers);
-  put_number(json, "observed_seconds", static_cast<uint64_t>(side.observed / kSecond));
-  put_key(json, "complete");
-  json.Bool(side.complete);
-  put_number(json, "lost", side.lost);
-  put_key(json, "final");
-  json.Bool(side.final);
-  if (container.undecided) {
-    put_key(json, "undecided");
-    json.Bool(true);
-  }
-  put_bytes_unless_empty(json, "not_observable", container.identity.not_observable);
-  json.EndObject();
 }
 
 void put_report(ReportWriter& json, std::string_view key, const ReportHeader& header) {

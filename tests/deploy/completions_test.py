@@ -111,12 +111,14 @@ class Bash(unittest.TestCase):
         self.assertEqual(self.offers("snoop record --interval "), set())
         self.assertEqual(self.offers("snoop merge --by "), {"image", "container"})
         self.assertEqual(self.offers("snoop merge --output her"), {"here.toml"})
+        self.assertEqual({offer.rstrip("/") for offer in self.offers("snoop packages --root ")}, {"bin"})
 
     def test_arguments(self):
         """Of the commands that take some."""
         self.assertEqual(self.offers("snoop merge her"), {"here.toml"})
         self.assertEqual(self.offers("snoop diff --all here.toml her"), {"here.toml"})
         self.assertEqual(self.offers("snoop merge -o her"), {"here.toml"})
+        self.assertEqual(self.offers("snoop packages her"), {"here.toml"})
 
 
 class Fish(Bash):

@@ -302,6 +302,7 @@ TEST_F(OptionsTest, HelpIsNoError) {
                                                                                {"containers", "--help"},
                                                                                {"merge", "--help"},
                                                                                {"diff", "--help"},
+                                                                               {"packages", "--help"},
                                                                                {"check", "--help"},
                                                                                {"version", "--help"},
                                                                                {"record", "--all", "--help"}}) {
@@ -335,6 +336,15 @@ TEST_F(OptionsTest, ReportsToMergeAndToCompare) {
   EXPECT_THAT(diff.reports, ElementsAre("a", "diff"));
   EXPECT_THAT(diff.diff.origins, ElementsAre(FileOrigin::kImage, FileOrigin::kUnknown));
   EXPECT_TRUE(diff.diff.missing && diff.diff_json && !diff.diff.all);
+  const Options packages = parse({"packages", "-", "--root", "/mnt", "--container", "a/b", "--files"}).options();
+  EXPECT_EQ(packages.command, Command::kPackages);
+  EXPECT_THAT(packages.reports, ElementsAre("-"));
+  EXPECT_EQ(packages.packages_root, "/mnt");
+  EXPECT_EQ(packages.packages_container, "a/b");
+  EXPECT_TRUE(packages.packages_files && !packages.packages_json);
+  EXPECT_TRUE(parse({"packages", "--format=json", "a", "--root=/"}).options().packages_json);
+  expect_usage_error({"packages", "a"}, "--root");
+  expect_usage_error({"packages", "--root", "/"}, "REPORT");
   expect_usage_error({"merge"}, "REPORT");
   expect_usage_error({"diff", "a"}, "NEW");
   expect_usage_error({"diff", "a", "b", "c"}, "c");
