@@ -289,9 +289,9 @@ ParsedArguments read_arguments(const std::vector<std::string>& all) {
     std::reverse(reversed.begin(), reversed.end());
     line.app.parse(std::move(reversed));
     const std::map<const CLI::App*, Command> commands = {
-        {line.run, Command::kRun},     {line.record, Command::kRecord},
-        {line.trace, Command::kTrace}, {line.containers, Command::kContainers},
-        {line.merge, Command::kMerge}, {line.diff, Command::kDiff},
+        {line.run, Command::kRun},           {line.record, Command::kRecord},
+        {line.trace, Command::kTrace},       {line.containers, Command::kContainers},
+        {line.merge, Command::kMerge},       {line.diff, Command::kDiff},
         {line.packages, Command::kPackages}, {line.check, Command::kCheck},
         {line.version, Command::kVersion}};
     const CLI::App* used = line.app.get_subcommands().front();

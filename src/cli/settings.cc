@@ -112,8 +112,8 @@ void check_names(const ConfigFile& file, const CLI::App& app) {
     });
     if (sections.empty()) {
       throw CLI::ConfigError(
-          fmt::format("{}: there is no section [{}]: run, record, trace, containers, merge, diff, packages or check", name.where,
-                      name.section),
+          fmt::format("{}: there is no section [{}]: run, record, trace, containers, merge, diff, packages or check",
+                      name.where, name.section),
           CLI::ExitCodes::ConfigError);
     }
     const std::vector<const CLI::Option*> options = options_of(*sections.front());

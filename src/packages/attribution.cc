@@ -58,6 +58,9 @@ class Attributor {
     for (uint32_t number = 0; number < databases.packages.size(); number++) {
       for (const std::string& path : databases.packages[number].named_in_scripts) {
         scripts_that_name_[path].push_back(number);
+        if (std::string canonical = ownership.canonical(path); canonical != path) {
+          scripts_that_name_[std::move(canonical)].push_back(number);
+        }
       }
     }
   }
@@ -67,7 +70,12 @@ class Attributor {
     if (!entry.resolved().empty() && entry.resolved() != found.place) {
       Ownership::Found end = ownership_.find(entry.resolved());
       found.files.insert(found.files.end(), end.files.begin(), end.files.end());
+      found.unowned_names.insert(found.unowned_names.end(), end.unowned_names.begin(), end.unowned_names.end());
+      if (found.unowned_link.empty()) {
+        found.unowned_link = std::move(end.unowned_link);
+      }
       found.place = std::move(end.place);
+      found.is_owned = end.is_owned;
       found.is_there = end.is_there;
       found.is_directory = end.is_directory;
     }
@@ -80,7 +88,17 @@ class Attributor {
         }
       }
     }
-    if (found.files.empty() && may_be_of_image(entry.origin())) {
+    if (!may_be_of_image(entry.origin())) {
+      return;
+    }
+    // A link that somebody owns can lead to what another has made, and the other way round.
+    for (const std::string& name : found.unowned_names) {
+      doubt_scripts_that_name(name);
+    }
+    if (!found.unowned_link.empty() && link_.empty()) {
+      link_ = found.unowned_link;
+    }
+    if (!found.is_owned) {
       add_unowned(entry, found);
     }
   }
@@ -117,26 +135,35 @@ class Attributor {
     if (is_only_link || is_directory) {
       return;
     }
-    if (!found.is_there) {
-      result_.not_in_root++;
-      return;
-    }
-    result_.unowned.emplace_back(entry.path());
     // Made when a package was installed, or by hand: who can tell?
     for (const uint32_t owner : ownership_.owners_around(found.place)) {
       doubts_.try_emplace(
           owner, fmt::format("{} was used: it is of no package, and in a directory of this one", entry.path()));
     }
-    for (const std::string_view path : {entry.path(), std::string_view(found.place)}) {
-      if (const auto scripts = scripts_that_name_.find(path); scripts != scripts_that_name_.end()) {
-        for (const uint32_t package : scripts->second) {
-          doubts_.try_emplace(package,
-                              fmt::format("{} was used: it is of no package, and scripts of this one name it", path));
-        }
-      }
-    }
+    doubt_scripts_that_name(found.place);
     if (found.place.starts_with("/etc/") && configuration_.empty()) {
       configuration_ = entry.path();
+    }
+    if (found.is_there) {
+      result_.unowned.emplace_back(entry.path());
+    } else {
+      result_.not_in_root++;
+    }
+  }
+
+  /// Or a directory that it is in, but for those of all.
+  void doubt_scripts_that_name(const std::string& used) {
+    constexpr std::ptrdiff_t kOwnDepth = 3;  // /var/cache/fontconfig
+    for (std::string name = used; !name.empty(); name.resize(name.rfind('/'))) {
+      if (name != used && std::count(name.begin(), name.end(), '/') < kOwnDepth) {
+        return;
+      }
+      if (const auto scripts = scripts_that_name_.find(name); scripts != scripts_that_name_.end()) {
+        for (const uint32_t package : scripts->second) {
+          doubts_.try_emplace(package, fmt::format("{} was used: it is of no package, and scripts of this one name {}",
+                                                   used, name == used ? "it" : name));
+        }
+      }
     }
   }
 
@@ -152,6 +179,8 @@ class Attributor {
     } else if (package.lists_data_only && !configuration_.empty()) {
       use.why = fmt::format("{} was used: it is of no package, and the list of this one has no configuration files",
                             configuration_);
+    } else if (package.lists_data_only && !link_.empty()) {
+      use.why = fmt::format("{} was used: it is a link of no package, and the list of this one has no links", link_);
     } else if (!owns_any_.contains(number)) {
       use.state = PackageState::kNoFiles;
     } else if (use.files == 0) {
@@ -191,11 +220,13 @@ class Attributor {
   std::vector<bool> is_used_;
   /// More than documentation.
   std::set<uint32_t> owns_any_;
-  std::unordered_map<std::string_view, std::vector<uint32_t>> scripts_that_name_;
+  std::unordered_map<std::string, std::vector<uint32_t>> scripts_that_name_;
   /// Why a package may have made a used file that is of no package.
   std::map<uint32_t, std::string> doubts_;
   /// A used file of no package below /etc.
   std::string configuration_;
+  /// A used link of no package.
+  std::string link_;
 };
 
 /// What the report itself says against "not seen".
@@ -249,6 +280,11 @@ void add_caveats_of_image(const Databases& databases, const Attribution& attribu
   }
   if (!databases.warnings.empty()) {
     caveats.push_back(fmt::format("a package database is damaged: {}", fmt::join(databases.warnings, "; ")));
+  }
+  if (!attribution.unowned.empty()) {
+    caveats.push_back(fmt::format(
+        "{} used files are of no package that is known: one that made such files when it was installed may be not_seen",
+        attribution.unowned.size()));
   }
   if (used == 0) {
     caveats.emplace_back("the report has no used file of this container");

@@ -48,7 +48,8 @@ Ownership::Ownership(ImageRoot& root, const Databases& databases) : root_(root) 
             const std::string to = root.canonical(diversion->to);
             add(number, to, false);
             // It was not moved where there is nothing: then it may be what is here.
-            is_elsewhere = is_elsewhere || root.look(to).has_value();
+            // One that an administrator made need not have moved it.
+            is_elsewhere = is_elsewhere || (!diversion->by.empty() && root.look(to).has_value());
           }
         }
       }
@@ -118,20 +119,34 @@ Ownership::Found Ownership::find(std::string_view path) {
   Found found;
   const std::string asked(path);
   const Walk walked = root_.walk(asked);
-  note(root_.canonical(asked), found.files);
+  const auto is_owned = [&](const std::string& name) {
+    const size_t before = found.files.size();
+    note(name, found.files);
+    return found.files.size() > before && !files_[found.files.back()].owners.empty();
+  };
+  const std::string canonical = root_.canonical(asked);
+  if (!is_owned(canonical)) {
+    found.unowned_names = {asked, canonical};
+  }
   for (const WalkedLink& link : walked.links) {
-    note(link.path, found.files);
+    if (!is_owned(link.path)) {
+      found.unowned_names.push_back(link.path);
+      if (link.path == canonical) {
+        found.unowned_link = canonical;
+      }
+    }
   }
   found.place = walked.end == Walk::End::kFound ? walked.resolved : root_.canonical(asked);
-  note(found.place, found.files);
-  if (const std::string source = python_source_of(found.place); !source.empty()) {
-    note(source, found.files);
+  found.is_owned = is_owned(found.place);
+  if (const std::string source = python_source_of(found.place); !source.empty() && is_owned(source)) {
+    found.is_owned = true;
   }
   if (const std::optional<struct stat> info = root_.look(found.place)) {
     found.is_there = true;
     found.is_directory = S_ISDIR(info->st_mode);
     const auto others = hard_links_.find({info->st_dev, info->st_ino});
     if (others != hard_links_.end()) {
+      found.is_owned = true;
       found.files.insert(found.files.end(), others->second.begin(), others->second.end());
     }
   }

@@ -38,10 +38,18 @@ class Ownership {
     std::vector<uint32_t> files;
     /// Canonical, all links followed.
     std::string place;
+    /// Somebody owns the file there.
+    bool is_owned = false;
+    /// Names on the way that nobody owns: as asked for, that canonical, links.
+    std::vector<std::string> unowned_names;
+    /// A link that nobody owns, and that the path ends with; empty: none.
+    std::string unowned_link;
     bool is_there = false;
     bool is_directory = false;
   };
   [[nodiscard]] Found find(std::string_view path);
+  /// With the links to its directories followed.
+  [[nodiscard]] std::string canonical(const std::string& path) const { return root_.canonical(path); }
 
   /// Who owns the directory of a file that nobody owns, or the next one above that somebody owns: a package may have
   /// made it. Empty where there are too many to tell.

@@ -33,7 +33,8 @@ struct ProbeOptions {
   /// number of its hierarchy; empty: cgroup2.
   std::string cgroup_controller = {};
   int hierarchy_id = 0;
-  /// false: scan_baseline() is not needed, and its programs are left out; as on a kernel that has no iterators over tasks.
+  /// false: scan_baseline() is not needed, and its programs are left out; as on a kernel that has no iterators over
+  /// tasks.
   bool iterators = true;
   /// false: as on a machine where paths cannot be read without a call (bpf/user_text.bpf.h).
   bool direct_text = true;
