@@ -249,6 +249,23 @@ TEST_F(PackagesTest, CompiledPython) {
   EXPECT_EQ(state("six"), "used");
 }
 
+/// The link has an owner, what it leads to has none.
+TEST_F(PackagesTest, OwnedLinkToWhatAScriptMade) {
+  file("/usr/bin/one");
+  file("/usr/bin/two");
+  file("/var/cache/fonts/data");
+  link("/var/cache/fonts/data", "/usr/bin/data");
+  deb("linker", {"/usr/bin/data", "/usr/bin/one"});
+  deb("fonts", {"/usr/bin/two"});
+  file("/var/lib/dpkg/info/fonts.postinst", "#!/bin/sh\nmkdir -p /var/cache/fonts\n");
+  use("/usr/bin/data", "/var/cache/fonts/data");
+  attribute_all();
+  EXPECT_EQ(state("linker"), "used");
+  EXPECT_EQ(state("fonts"), "unknown");
+  EXPECT_THAT(of("fonts").why, HasSubstr("scripts of this one name /var/cache/fonts"));
+  EXPECT_THAT(attribution.caveats, Contains(HasSubstr("1 used files are of no package")));
+}
+
 /// What scripts of packages make is in no list.
 TEST_F(PackagesTest, MadeAtInstallation) {
   for (const char* path : {"/etc/ssl/certs/all.crt", "/etc/passwd", "/usr/share/certs/a.crt", "/usr/bin/master"}) {
