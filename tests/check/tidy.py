@@ -3,7 +3,8 @@
 """tidy.py BUILD_DIR: clang-tidy over src/, from the top of the tree. Exits with 1 if it has anything to say.
 
 It looks at all that a file includes, system headers too, and takes most of its time for that. So the files of a directory are
-looked at as one, without those that cannot be compiled together with the others (they have a name of the same kind)."""
+looked at as one, without those that cannot be compiled together with the others (they have a name of the same kind). Checks
+that look at nothing but the file that is compiled would see nothing then: where they can find something, it is by itself."""
 
 import concurrent.futures
 import itertools
@@ -18,6 +19,8 @@ import sys
 FILES_AT_ONCE = 16
 # It is meant for people who include .cc files.
 CHECKS = "-bugprone-suspicious-include"
+ALONE = "-*,misc-unused-using-decls,misc-unused-alias-decls"
+FOR_ALONE = re.compile(r"^\s*(using (::)?\w+::[\w:]+;|namespace \w+ = )", re.MULTILINE)
 NOISE = re.compile(r"^\d+ warnings? generated|^Suppressed|^Use -header-filter")
 
 
@@ -33,8 +36,8 @@ def flags_of(command):
     return tuple(flags)
 
 
-def run(file, flags):
-    done = subprocess.run(["clang-tidy", "--quiet", f"--checks={CHECKS}", r"--header-filter=/src/.*\.(h|cc)$", file,
+def run(file, flags, checks=CHECKS):
+    done = subprocess.run(["clang-tidy", "--quiet", f"--checks={checks}", r"--header-filter=/src/.*\.(h|cc)$", file,
                            "--", "-Wno-unknown-warning-option", *flags],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return "\n".join(line for line in done.stdout.splitlines() if not NOISE.match(line)), done.returncode
@@ -57,6 +60,7 @@ def apart(files, flags, together):
 def look_at(number, files, flags, scratch):
     together = scratch / f"{number}.cc"
     results = [run(file, flags) for file in [*apart(files, flags, together), together]]
+    results += [run(file, flags, ALONE) for file in files if FOR_ALONE.search(pathlib.Path(file).read_text())]
     return "\n".join(said for said, _ in results if said), max(code for _, code in results)
 
 
