@@ -132,7 +132,7 @@ CLI::App* add_packages_command(CLI::App& app, Options& options) {
       "Examples:\n"
       "  snoop packages web.json --root /proc/$(pidof -s nginx)/root\n"
       "  snoop packages nodes.json --root /mnt/image --container shop/cart --files\n"
-      "  snoop packages web.json --root image/ | grep ^not_seen\n"
+      "  snoop packages web.json --root image/ | grep -e ^not_seen -e ^#\n"
       "  snoop packages web.json --root image/ --format json | jq -r '.packages[] | select(.state == \"used\") | "
       ".purl'\n"
       "\nReads the package databases of dpkg (also of distroless images) and apk below DIR, and follows no link\n"

@@ -167,8 +167,11 @@ std::string doubt_of(const BadLines& bad, std::string_view text, const std::stri
   return bad.any() ? bad.text(path) : !text.empty() && text.back() != '\n' ? fmt::format("{} was cut off", path) : "";
 }
 
-/// info/NAME.list, or info/NAME:ARCH.list where several architectures may be installed at once.
+/// info/NAME.list, or info/NAME:ARCH.list where several architectures may be installed at once. Where both are there,
+/// one is stale: nobody can tell which.
 void read_list(ImageRoot& root, Package& package) {
+  std::vector<std::string> listed;
+  bool is_any = false;
   for (const std::string& name : {package.name + ":" + package.arch, package.name}) {
     const std::string path = fmt::format("{}/info/{}.list", kDpkg, name);
     const Result<std::optional<std::string>> bytes = root.read(path, kMaxDatabaseBytes);
@@ -179,25 +182,28 @@ void read_list(ImageRoot& root, Package& package) {
     if (!*bytes) {
       continue;
     }
+    is_any = true;
     std::string_view text = **bytes;
     BadLines bad;
-    std::vector<std::string> listed;
     for (size_t line_number = 1; !text.empty(); line_number++) {
       const std::string_view line = take_until(text, '\n');
       if (line == "/.") {
         continue;  // each list begins with it
       }
-      if (is_sound_path(line)) {
+      if (is_sound_path(line) && !line.ends_with('\r')) {
         listed.emplace_back(line);
       } else {
         bad.add(line_number);
       }
     }
-    package.doubt = doubt_of(bad, **bytes, path);
-    set_files(package, listed);
-    return;
+    if (package.doubt.empty()) {
+      package.doubt = doubt_of(bad, **bytes, path);
+    }
   }
-  package.doubt = "its list of files is not there";
+  set_files(package, listed);
+  if (!is_any) {
+    package.doubt = "its list of files is not there";
+  }
 }
 
 /// All that looks like a path in a script, "$ROOT/etc/x" as "/etc/x", too.
@@ -231,6 +237,8 @@ void read_scripts(ImageRoot& root, const std::vector<std::string>& there, Packag
             root.read(fmt::format("{}/info/{}", kDpkg, file), kMaxScriptBytes);
         if (bytes && *bytes) {
           add_paths_of(**bytes, package.named_in_scripts);
+        } else if (!bytes && package.doubt.empty()) {
+          package.doubt = bytes.error().message();  // it may name anything
         }
       }
     }

@@ -266,6 +266,35 @@ TEST_F(PackagesTest, OwnedLinkToWhatAScriptMade) {
   EXPECT_THAT(attribution.caveats, Contains(HasSubstr("1 used files are of no package")));
 }
 
+/// One of the two is stale.
+TEST_F(PackagesTest, ListWithAndWithoutArchitecture) {
+  file("/usr/bin/old");
+  file("/usr/bin/new");
+  deb("two", {"/usr/bin/new"});
+  file("/var/lib/dpkg/info/two:amd64.list", "/.\n/usr/bin/old\n");
+  use("/usr/bin/new");
+  attribute_all();
+  EXPECT_EQ(state("two"), "used");
+}
+
+TEST_F(PackagesTest, ScriptThatCannotBeRead) {
+  file("/usr/bin/one");
+  deb("one", {"/usr/bin/one"});
+  file("/var/lib/dpkg/info/one.postinst", std::string((1UL << 20) + 5000, '#'));
+  attribute_all();
+  EXPECT_EQ(state("one"), "unknown");
+  EXPECT_THAT(of("one").why, HasSubstr("one.postinst has more than"));
+}
+
+TEST_F(PackagesTest, LinesThatEndWithACarriageReturn) {
+  file("/usr/bin/one");
+  file("/usr/bin/two");
+  deb("one", {"/usr/bin/one\r", "/usr/bin/two"});
+  use("/usr/bin/one");
+  attribute_all();
+  EXPECT_EQ(state("one"), "unknown");
+}
+
 /// What scripts of packages make is in no list.
 TEST_F(PackagesTest, MadeAtInstallation) {
   for (const char* path : {"/etc/ssl/certs/all.crt", "/etc/passwd", "/usr/share/certs/a.crt", "/usr/bin/master"}) {
