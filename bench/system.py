@@ -134,16 +134,16 @@ class Bench:
         times = {name: {state: Spread(values) for state, values in of.items()} for name, of in times.items()}
         self.table.figure("rounds in which others traced this machine too", f"{disturbed} of {rounds}", disturbed)
 
-        def time(name, state):
+        def ns(name, state):
             # A loop is at its fastest where it had the core for itself. Of what runs on caches that others left, or in two
             # processes, most of the noise is its own.
             return times[name][state].lowest(0.25 if name in ("rate", "exec") else 0.1)
 
         def added(name, state):
-            return time(name, state) - time(name, "none")
+            return ns(name, state) - ns(name, "none")
 
         def throughput(name):
-            return time(name, "none") / time(name, "snoop")
+            return ns(name, "none") / ns(name, "snoop")
 
         def of_rounds(name):
             ratios = Spread(untraced / traced for traced, untraced in zip(times[name]["snoop"].values,
@@ -153,7 +153,7 @@ class Bench:
         for name, _, _ in HOT:
             self.table.figure(
                 f"{name}: ns untraced, + empty, + snoop",
-                f"{time(name, 'none'):.0f} {added(name, 'empty'):+.0f} {added(name, 'snoop'):+.0f}; rounds " +
+                f"{ns(name, 'none'):.0f} {added(name, 'empty'):+.0f} {added(name, 'snoop'):+.0f}; rounds " +
                 ", ".join(spread.text() for spread in times[name].values()),
                 {state: spread.json() for state, spread in times[name].items()})
         for what, name, limit in [("repeated open, added / empty program", "open", 2.0),
