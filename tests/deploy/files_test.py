@@ -16,7 +16,7 @@ SOURCE = pathlib.Path(os.environ.get("SOURCE_DIR") or pathlib.Path(__file__).res
 sys.path.insert(0, str(SOURCE / "tests" / "e2e"))
 import harness  # noqa: E402
 
-COMMANDS = ("run", "record", "trace", "check", "config", "containers", "merge", "diff", "version")
+COMMANDS = ("run", "record", "trace", "check", "config", "containers", "merge", "diff", "packages", "version")
 
 
 def options_of(*command):
