@@ -7,20 +7,28 @@
 
 /*
  * When to wake the reader: it sleeps for good only when it has said so, and
- * otherwise comes back by itself soon; then only much data is a reason.
+ * otherwise comes back by itself soon; then only much data is a reason. How
+ * much there is takes a call, so it is asked for now and then.
  */
-static __always_inline __u64 wakeup_flags(__u32 size)
+static __always_inline __u64 wake_sleeper(void)
 {
-  __u64 waiting;
+  if (!reader_waits)
+    return BPF_RB_NO_WAKEUP;
+  reader_waits = 0;
+  return BPF_RB_FORCE_WAKEUP;
+}
 
-  if (reader_waits) {
-    reader_waits = 0;
+static __always_inline __u64 wakeup_flags(struct scratch *scratch, __u32 size)
+{
+  if (wake_sleeper() == BPF_RB_FORCE_WAKEUP)
     return BPF_RB_FORCE_WAKEUP;
-  }
-  waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-  if (waiting < cfg_wakeup_bytes && waiting + size >= cfg_wakeup_bytes)
-    return BPF_RB_FORCE_WAKEUP;
-  return BPF_RB_NO_WAKEUP;
+  scratch->not_asked += size;
+  if (scratch->not_asked < cfg_wakeup_bytes / 64)
+    return BPF_RB_NO_WAKEUP;
+  scratch->not_asked = 0;
+  if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + size < cfg_wakeup_bytes)
+    return BPF_RB_NO_WAKEUP;
+  return BPF_RB_FORCE_WAKEUP;
 }
 
 /* The record, whose lengths stand in it. */
@@ -33,7 +41,7 @@ static __always_inline bool output(struct scratch *scratch, __u64 wakeup)
     return false;
   event->size = size;
   event->time_ns = bpf_ktime_get_boot_ns();
-  return bpf_ringbuf_output(&events, event, size, wakeup ? wakeup : wakeup_flags(size)) == 0;
+  return bpf_ringbuf_output(&events, event, size, wakeup ? wakeup : wakeup_flags(scratch, size)) == 0;
 }
 
 /* A number for a directory that no other has while this one exists. Addresses of

@@ -309,6 +309,7 @@ struct scratch {
   struct meaning meaning;
   struct seen_key key;
   struct root_key told_root; /* which user space was told of last */
+  __u64 not_asked;           /* bytes sent since it was asked how many there are in the ring */
   struct snoop_event event;
   /* The room behind DATA_MAX: a name that starts below it may end beyond. */
   char data[DATA_MAX + NAME_ROOM];

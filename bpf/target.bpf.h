@@ -209,7 +209,7 @@ static __always_inline bool send_notice(__u16 type, const struct snoop_target *t
     event.pid = task->tgid;
     event.tid = task->pid;
   }
-  return bpf_ringbuf_output(&events, &event, sizeof(event), wakeup_flags(sizeof(event))) == 0;
+  return bpf_ringbuf_output(&events, &event, sizeof(event), wake_sleeper()) == 0;
 }
 
 /* The task's process is of this target now; false: it was already. */

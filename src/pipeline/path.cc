@@ -20,7 +20,21 @@ std::string_view next_component(std::string_view& path) {
   return component;
 }
 
+/// Surely nothing to leave out of it, as in nearly all paths: no empty component, none that begins with a dot.
+bool is_plain(std::string_view path) {
+  const auto begins_oddly = [](char before, char first) { return before == '/' && (first == '/' || first == '.'); };
+  return !path.empty() && path.front() != '.' && path.back() != '/' &&
+         std::adjacent_find(path.begin(), path.end(), begins_oddly) == path.end();
+}
+
 void append_normalised(std::string& out, std::string_view path) {
+  if (is_plain(path)) {
+    if (path.front() != '/') {
+      out += '/';
+    }
+    out += path;
+    return;
+  }
   while (!path.empty()) {
     const std::string_view component = next_component(path);
     if (component.empty() || component == ".") {
@@ -48,16 +62,17 @@ std::string absolute(std::string_view directory, std::string_view path) {
 }
 
 std::string directory_of(std::string_view names) {
-  std::string out;
-  out.reserve(names.size() + 1);
-  while (!names.empty()) {
-    names.remove_suffix(1);                      // the NUL
-    const size_t begin = names.rfind('\0') + 1;  // npos + 1 is 0
-    out += '/';
-    out += names.substr(begin);
-    names = names.substr(0, begin);
+  if (names.empty() || names.back() != '\0') {
+    return "/";
   }
-  return out.empty() ? "/" : out;
+  std::string out(names.size(), '/');
+  auto end = out.end();
+  for (auto begin = names.begin(); begin != names.end();) {
+    const auto nul = std::find(begin, names.end(), '\0');
+    end = std::copy_backward(begin, nul, end) - 1;  // where the slash stands
+    begin = nul + 1;
+  }
+  return out;
 }
 
 std::string absolute_from_result(std::string_view result, std::string_view path) {

@@ -62,15 +62,17 @@ std::optional<Resolver::Resolved> Resolver::resolve(const Record& record,
   }
   Resolved resolved{.access = std::move(*access), .links = {}, .no_root = false};
   const bool is_loader = record.event.type == SNOOP_EVENT_ELF_INTERPRETER;
-  std::string asked(record.path);
+  std::string_view asked = record.path;
+  std::string loader;
   if (is_loader) {
     RootWalker* root = root_of(record);
-    asked = root == nullptr ? std::string() : asked_loader(*root, directory_of(record.base));
-    if (!asked.empty()) {
-      resolved.access.path = normalise(asked);
+    loader = root == nullptr ? std::string() : asked_loader(*root, directory_of(record.base));
+    if (!loader.empty()) {
+      resolved.access.path = normalise(loader);
     } else {
-      asked = resolved.access.path;
+      loader = resolved.access.path;
     }
+    asked = loader;
   }
   const bool has_base = !is_loader && record.has(SNOOP_FLAG_RELATIVE);
   const bool is_asked = !asked.empty() && (!has_base || !record.has(SNOOP_FLAG_BASE_IS_RESULT)) &&
@@ -109,7 +111,7 @@ void Resolver::add_scripts(RootWalker& root, Resolved& resolved) {
   }
 }
 
-void Resolver::follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved) {
+void Resolver::follow(const Record& record, std::string_view base, std::string_view asked, Resolved& resolved) {
   Access& access = resolved.access;
   RootWalker* root = root_of(record);
   if (root == nullptr) {

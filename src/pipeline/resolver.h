@@ -67,7 +67,7 @@ class Resolver {
     return roots_.find(record.event.root, record.event.cgroup_id, static_cast<pid_t>(record.event.pid));
   }
   void add_scripts(RootWalker& root, Resolved& resolved);
-  void follow(const Record& record, const std::string& base, const std::string& asked, Resolved& resolved);
+  void follow(const Record& record, std::string_view base, std::string_view asked, Resolved& resolved);
 
   Roots::Describe describe_;
   Roots roots_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/record.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace snoop {
@@ -14,8 +15,9 @@ bool is_name_list(std::string_view names) {
   if (names.empty()) {
     return true;
   }
+  const auto are_nul = [](char a, char b) { return a == '\0' && b == '\0'; };
   return names.front() != '\0' && names.back() == '\0' &&
-         names.find(std::string_view("\0\0", 2)) == std::string_view::npos;
+         std::adjacent_find(names.begin(), names.end(), are_nul) == names.end();
 }
 
 }  // namespace
