@@ -10,6 +10,7 @@ namespace snoop {
 
 /// Nanoseconds since 1970, UTC.
 using WallTime = int64_t;
+inline constexpr WallTime kSecond = 1'000'000'000;
 
 [[nodiscard]] WallTime wall_now();
 

@@ -134,14 +134,6 @@ std::string join(const std::string& directory, std::string_view name) {
   return fmt::format("{}/{}", directory == "/" ? "" : directory, name);
 }
 
-/// A cgroup and everything below it, the deepest last.
-void visit(const CgroupTree& tree, const Cgroup& cgroup, const std::function<void(const Cgroup&)>& visitor) {
-  visitor(cgroup);
-  for (const Cgroup& child : tree.children(cgroup)) {
-    visit(tree, child, visitor);
-  }
-}
-
 bool holds_this_process(const CgroupTree& tree, const Cgroup& cgroup) {
   const std::vector<pid_t> pids = tree.processes(cgroup);
   return std::find(pids.begin(), pids.end(), ::getpid()) != pids.end();
@@ -317,7 +309,7 @@ Result<Cgroup> CgroupTree::at_kernel_path(const std::string& path, uint64_t id) 
 Result<Cgroup> CgroupTree::find_id(uint64_t id) const {
   Cgroup found;
   if (const Result<Cgroup> root = at("/")) {
-    visit(*this, *root, [&](const Cgroup& cgroup) { found = cgroup.id == id ? cgroup : found; });
+    visit(*root, [&](const Cgroup& cgroup) { found = cgroup.id == id ? cgroup : found; });
   }
   return found.id == id ? Result<Cgroup>(std::move(found)) : fail(ENOENT, fmt::format("cgroup with id {}", id));
 }
@@ -376,6 +368,13 @@ Result<Cgroup> CgroupTree::own() const {
   return fail(ENOENT, fmt::format("this process is in no cgroup of {}", hierarchy()));
 }
 
+void CgroupTree::visit(const Cgroup& cgroup, const std::function<void(const Cgroup&)>& visitor) const {
+  visitor(cgroup);
+  for (const Cgroup& child : children(cgroup)) {
+    visit(child, visitor);
+  }
+}
+
 std::vector<Cgroup> CgroupTree::children(const Cgroup& cgroup) const {
   std::vector<Cgroup> found;
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory(cgroup).c_str()), &::closedir);
@@ -431,7 +430,7 @@ Result<int> OwnedCgroup::open_procs() const {
 
 std::vector<pid_t> OwnedCgroup::processes() const {
   std::vector<pid_t> pids;
-  visit(tree_, cgroup_, [&](const Cgroup& cgroup) {
+  tree_.visit(cgroup_, [&](const Cgroup& cgroup) {
     const std::vector<pid_t> here = tree_.processes(cgroup);
     pids.insert(pids.end(), here.begin(), here.end());
   });
@@ -454,7 +453,7 @@ void OwnedCgroup::remove() {
     return;
   }
   std::vector<std::string> directories;
-  visit(tree_, cgroup_, [&](const Cgroup& cgroup) { directories.push_back(tree_.directory(cgroup)); });
+  tree_.visit(cgroup_, [&](const Cgroup& cgroup) { directories.push_back(tree_.directory(cgroup)); });
   for (auto it = directories.rbegin(); it != directories.rend(); ++it) {
     ::rmdir(it->c_str());
   }

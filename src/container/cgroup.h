@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -58,6 +59,8 @@ class CgroupTree {
   [[nodiscard]] Result<Cgroup> own() const;
   /// One level below, sorted by path. What vanishes meanwhile is left out.
   [[nodiscard]] std::vector<Cgroup> children(const Cgroup& cgroup) const;
+  /// A cgroup and everything below it, the deepest last.
+  void visit(const Cgroup& cgroup, const std::function<void(const Cgroup&)>& visitor) const;
   /// Processes right in it, not below.
   [[nodiscard]] std::vector<pid_t> processes(const Cgroup& cgroup) const;
 

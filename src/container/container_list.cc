@@ -27,13 +27,6 @@ bool has_processes(const CgroupTree& tree, const Cgroup& cgroup) {
   return std::any_of(children.begin(), children.end(), [&](const Cgroup& child) { return has_processes(tree, child); });
 }
 
-void visit(const CgroupTree& tree, const Cgroup& cgroup, const std::function<void(const Cgroup&)>& visitor) {
-  visitor(cgroup);
-  for (const Cgroup& child : tree.children(cgroup)) {
-    visit(tree, child, visitor);
-  }
-}
-
 KnownContainer by_path(const CgroupTree& tree, const Cgroup& cgroup, const ContainerName& name) {
   KnownContainer container;
   container.identity.runtime = name.runtime;
@@ -53,7 +46,7 @@ KnownContainer by_path(const CgroupTree& tree, const Cgroup& cgroup, const Conta
 std::vector<KnownContainer> list_containers(const CgroupTree& tree, std::vector<KnownContainer> told) {
   std::vector<KnownContainer> list;
   if (const Result<Cgroup> root = tree.at("/")) {
-    visit(tree, *root, [&](const Cgroup& cgroup) {
+    tree.visit(*root, [&](const Cgroup& cgroup) {
       const std::optional<ContainerName> name = parse_container_name(cgroup.path);
       if (name && name->is_top && (name->kind == Kind::kContainer || name->kind == Kind::kVirtualMachine)) {
         list.push_back(by_path(tree, cgroup, *name));

@@ -15,9 +15,6 @@ namespace {
 using Kind = SourceState::Kind;
 using rapidjson::Value;
 
-/// A list of thousands of containers, or one with thousands of mounts.
-constexpr size_t kMaxAnswer = 32UL << 20;
-constexpr size_t kMaxContainers = 10'000;
 constexpr int kOk = 200;
 constexpr int kNotFound = 404;
 

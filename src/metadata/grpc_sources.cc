@@ -15,9 +15,6 @@ namespace {
 
 using Kind = SourceState::Kind;
 
-constexpr size_t kMaxAnswer = 32UL << 20;
-constexpr size_t kMaxContainers = 10'000;
-
 /// Names of containerd's namespaces with a meaning.
 constexpr std::string_view kKubernetesNamespace = "k8s.io";
 constexpr std::string_view kDockerNamespace = "moby";

@@ -14,7 +14,7 @@ namespace {
 using Kind = SourceState::Kind;
 using rapidjson::Value;
 
-constexpr size_t kMaxAnswer = 16UL << 20;
+constexpr size_t kMaxPods = 16UL << 20;
 constexpr size_t kMaxToken = 64UL << 10;
 constexpr std::chrono::seconds kAtMostEach(1);
 constexpr int kOk = 200;
@@ -108,7 +108,7 @@ KubernetesSource::KubernetesSource(const KubernetesSettings& settings, std::chro
              .host = settings.host,
              .port = settings.port,
              .authority_file = settings.service_account + "/ca.crt"},
-            timeout, kMaxAnswer) {}
+            timeout, kMaxPods) {}
 
 SourceState KubernetesSource::list(std::vector<Container>& found) {
   // Read each time: the kubelet renews it.

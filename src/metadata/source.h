@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <utility>
@@ -11,6 +12,10 @@
 #include "metadata/lines.h"
 
 namespace snoop::metadata {
+
+/// A list of thousands of containers, or one with thousands of mounts.
+inline constexpr size_t kMaxAnswer = 32UL << 20;
+inline constexpr size_t kMaxContainers = 10'000;
 
 /// In the order in which they are trusted: what the first knows is not asked of the next.
 enum class Rank { kCri, kPodman, kDocker, kContainerd, kOci, kKubernetes };

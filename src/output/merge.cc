@@ -81,11 +81,11 @@ Texts place_key(const Container& container, const ReportHeader& header) {
 }
 
 bool has_all_containers_of(const ReportContents& whole, const ReportContents& part) {
-  using Place = std::pair<std::string_view, uint64_t>;
+  using PathOrId = std::pair<std::string_view, uint64_t>;
   const auto place = [](const Container& container) {
-    return Place(container.cgroup_path, container.cgroup_path.empty() ? container.cgroup_id : 0);
+    return PathOrId(container.cgroup_path, container.cgroup_path.empty() ? container.cgroup_id : 0);
   };
-  std::set<Place> places;
+  std::set<PathOrId> places;
   for (const Container& container : whole.containers) {
     places.insert(place(container));
   }

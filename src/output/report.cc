@@ -18,6 +18,7 @@ namespace snoop {
 
 namespace {
 
+using Entry = AccessStore::Entry;
 using Writer = ReportWriter;
 
 void put_losses(Writer& json, const Losses& losses) {
@@ -116,8 +117,7 @@ void put_completeness(Writer& json, const Completeness& completeness) {
 }
 
 /// By path. Many begin with the same directories: a radix sort does not compare those again and again.
-std::vector<const AccessStore::Entry*> sorted_files(const AccessStore& store, bool only_image) {
-  using Entry = AccessStore::Entry;
+std::vector<const Entry*> sorted_files(const AccessStore& store, bool only_image) {
   std::vector<const Entry*> files;
   files.reserve(store.size());
   for (const Entry& entry : store.entries()) {
@@ -134,7 +134,7 @@ std::vector<const AccessStore::Entry*> sorted_files(const AccessStore& store, bo
 }
 
 void put_container(JsonOutput& output, Writer& json, WallTime now, const Container& container, bool only_image) {
-  const std::vector<const AccessStore::Entry*> files = sorted_files(container.files, only_image);
+  const std::vector<const Entry*> files = sorted_files(container.files, only_image);
 
   json.StartObject();
   put_identity(json, container.name, container.image, container.image_digest, container.identity);

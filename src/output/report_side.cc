@@ -16,8 +16,6 @@ namespace snoop {
 
 namespace {
 
-constexpr WallTime kSecond = 1'000'000'000;
-
 std::string image_text(const Container& container) {
   for (const std::string* text : {&container.image, &container.image_digest, &container.identity.image_id}) {
     if (!text->empty()) {

@@ -21,8 +21,6 @@ namespace {
 
 using Entry = AccessStore::Entry;
 
-constexpr WallTime kSecond = 1'000'000'000;
-
 uint16_t all_kinds(const Entry& entry) {
   return static_cast<uint16_t>(kinds_with(entry.seen(), SNOOP_OUTCOME_OK) |
                                kinds_with(entry.seen(), SNOOP_OUTCOME_REFUSED) |

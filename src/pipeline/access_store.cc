@@ -18,7 +18,6 @@ bool is_found_in(uint64_t seen) {
 }
 
 uint32_t seconds_of(WallTime time) {
-  constexpr WallTime kSecond = 1'000'000'000;
   constexpr WallTime kMost = std::numeric_limits<uint32_t>::max();
   return static_cast<uint32_t>(std::clamp<WallTime>(time / kSecond, 0, kMost));
 }

@@ -43,7 +43,6 @@ class AccessStore {
 
    private:
     friend class AccessStore;
-    static constexpr WallTime kSecond = 1'000'000'000;
 
     const char* path_ = nullptr;
     const char* resolved_ = nullptr;

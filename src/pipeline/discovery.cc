@@ -6,7 +6,6 @@
 namespace snoop {
 
 size_t Discovery::bucket_of(WallTime time) {
-  constexpr uint64_t kSecond = 1'000'000'000;
   // The difference fits into 64 bits without a sign.
   const uint64_t after_s = time <= from_ ? 0 : (static_cast<uint64_t>(time) - static_cast<uint64_t>(from_)) / kSecond;
   while (after_s / bucket_seconds_ >= kMaxBuckets) {

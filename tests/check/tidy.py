@@ -67,7 +67,12 @@ def look_at(number, files, flags, scratch):
 def main():
     build = pathlib.Path(sys.argv[1])
     source = pathlib.Path.cwd()
-    commands = {entry["file"]: entry["command"] for entry in json.loads((build / "compile_commands.json").read_text())}
+    commands = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        file = pathlib.Path(entry["file"])
+        # What cmake has put together is what it includes.
+        parts = re.findall(r'^#include "(.*)"$', file.read_text(), re.MULTILINE) if file.parent.name == "Unity" else [file]
+        commands |= {str(part): entry["command"] for part in parts}
     files = sorted(str(file) for file in (source / "src").rglob("*.cc"))
     unknown = [file for file in files if file not in commands]
     if unknown:

@@ -129,8 +129,6 @@ TEST(AccessStore, GrowsAndForgetsNothing) {
   EXPECT_EQ(store.size(), kCount);
 }
 
-constexpr WallTime kSecond = 1'000'000'000;
-
 TEST(AccessStore, UnitesTimesAndCounts) {
   AccessStore store(10);
   const auto use = [&](WallTime first_s, WallTime last_s, uint32_t count) {

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "record_builder.h"
+#include "seen.h"
 
 namespace snoop {
 namespace {
@@ -14,10 +15,6 @@ namespace {
 using namespace std::string_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-constexpr uint64_t seen(snoop_kind kind, snoop_outcome outcome = SNOOP_OUTCOME_OK) {
-  return (1ULL << kind) << SNOOP_SEEN_SHIFT(outcome);
-}
 
 std::optional<Access> access_of(const RecordBuilder& builder) {
   const auto bytes = builder.bytes();

@@ -9,8 +9,6 @@
 namespace snoop {
 namespace {
 
-constexpr WallTime kSecond = 1'000'000'000;
-
 TEST(Clock, WritesRfc3339) {
   struct Row {
     WallTime time;

@@ -14,8 +14,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr WallTime kSecond = 1'000'000'000;
-
 uint64_t sum_of(const Discovery& curve) {
   return std::accumulate(curve.new_files().begin(), curve.new_files().end(), uint64_t{0});
 }

@@ -78,12 +78,12 @@ TEST(Recorder, ForgetsOneContainer) {
 }
 
 TEST(Recorder, ARevivedContainerGoesOnWithItsList) {
-  constexpr WallTime kMinute = 60'000'000'000;
+  constexpr WallTime kOneMinute = 60 * kSecond;
   Recorder recorder({.exclude = {}, .max_files = 10});
   recorder.add_container("other", 5, "/other", target(5));
   Container& container = recorder.add_container("c", 10, "/c", target(1));
-  container.observed = {{kMinute, kOngoing}};
-  container.ended_at = 2 * kMinute;
+  container.observed = {{kOneMinute, kOngoing}};
+  container.ended_at = 2 * kOneMinute;
   container.total_events = 7;
   container.losses.ring_full = 2;
   recorder.add(access(1, "/before"));
@@ -97,7 +97,7 @@ TEST(Recorder, ARevivedContainerGoesOnWithItsList) {
   EXPECT_EQ(container.cgroup_id, 11U);
   EXPECT_EQ(container.ended_at, 0);
   ASSERT_EQ(container.observed.size(), 2U);
-  EXPECT_EQ(container.observed[0].to, 2 * kMinute);
+  EXPECT_EQ(container.observed[0].to, 2 * kOneMinute);
   EXPECT_EQ(container.observed[1].to, kOngoing);
   EXPECT_THAT(paths_of(container), ElementsAre("/before", "/after"));
   container.total_events = 3;
@@ -192,8 +192,6 @@ TEST(Recorder, CountsPathsWithoutABase) {
   EXPECT_EQ(recorder.find(1)->base_unknown_here, 1U);
   EXPECT_THAT(paths_of(*recorder.find(1)), ElementsAre("/real")) << "where it led is known";
 }
-
-constexpr WallTime kSecond = 1'000'000'000;
 
 TEST(Recorder, TellsTheIndexAndCountsWhatTheProgramDid) {
   Recorder recorder({.exclude = {"/proc/"}, .max_files = 2});

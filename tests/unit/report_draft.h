@@ -7,15 +7,11 @@
 
 #include "output/merge.h"
 #include "report_bytes.h"
+#include "seen.h"
 
 namespace snoop {
 
-inline constexpr WallTime kSecond = 1'000'000'000;
 inline constexpr WallTime kStart = 1'700'000'000 * kSecond;
-
-constexpr uint64_t seen(snoop_kind kind, snoop_outcome outcome = SNOOP_OUTCOME_OK) {
-  return (1ULL << kind) << SNOOP_SEEN_SHIFT(outcome);
-}
 
 /// A report, and a way to put containers into it.
 struct Draft {

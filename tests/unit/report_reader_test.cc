@@ -15,7 +15,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr WallTime kSecond = 1'000'000'000;
 constexpr WallTime kStart = 1'700'000'000 * kSecond;
 
 std::string error_of(const std::string& bytes) {

@@ -10,28 +10,14 @@
 #include <random>
 
 #include "base/text.h"
+#include "report_bytes.h"
+#include "seen.h"
 
 namespace snoop {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr uint64_t seen(snoop_kind kind, snoop_outcome outcome = SNOOP_OUTCOME_OK) {
-  return (1ULL << kind) << SNOOP_SEEN_SHIFT(outcome);
-}
-
-std::string bytes_of(const ReportHeader& header, const std::vector<Container>& containers) {
-  char* data = nullptr;
-  size_t size = 0;
-  std::FILE* stream = ::open_memstream(&data, &size);
-  write_report(stream, header, containers);
-  EXPECT_EQ(std::ferror(stream), 0);
-  std::fclose(stream);
-  std::string bytes(data, size);
-  std::free(data);
-  return bytes;
-}
 
 rapidjson::Document parsed(const ReportHeader& header, const std::vector<Container>& containers) {
   rapidjson::Document document;

@@ -8,16 +8,13 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "seen.h"
 
 namespace snoop {
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-constexpr uint64_t seen(snoop_kind kind, snoop_outcome outcome = SNOOP_OUTCOME_OK) {
-  return (1ULL << kind) << SNOOP_SEEN_SHIFT(outcome);
-}
 
 class TraceLine : public testing::Test {
  protected:
