@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 #include <map>
 #include <set>
@@ -350,13 +351,15 @@ Result<void> read_status_d(ImageRoot& root, Databases& databases) {
     }
     const std::string path = fmt::format("{}/{}", directory, name);
     const Result<std::optional<std::string>> bytes = root.read(path, kMaxDatabaseBytes);
-    if (!bytes) {
+    if (!bytes && bytes.error().code == EACCES) {
       return tl::unexpected(bytes.error());
     }
-    if (!*bytes) {
+    is_any = true;
+    if (!bytes || !*bytes) {
+      const std::string why = bytes ? path + " leads nowhere" : bytes.error().message();
+      databases.warnings.push_back(why + ": a package may be missing");
       continue;
     }
-    is_any = true;
     const std::vector<Paragraph> paragraphs = parse_paragraphs(**bytes, path, databases);
     for (auto& [package, paragraph] : packages_in(paragraphs, path, false, databases)) {
       read_md5sums(root, path + ".md5sums", package);

@@ -66,11 +66,12 @@ std::string directory_of(std::string_view names) {
     return "/";
   }
   std::string out(names.size(), '/');
-  auto end = out.end();
-  for (auto begin = names.begin(); begin != names.end();) {
-    const auto nul = std::find(begin, names.end(), '\0');
-    end = std::copy_backward(begin, nul, end) - 1;  // where the slash stands
-    begin = nul + 1;
+  size_t slash = names.size();
+  for (size_t begin = 0; begin < names.size();) {
+    const size_t size = names.find('\0', begin) - begin;
+    slash -= size + 1;
+    names.copy(out.data() + slash + 1, size, begin);
+    begin += size + 1;
   }
   return out;
 }

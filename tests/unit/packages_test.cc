@@ -403,6 +403,18 @@ TEST_F(PackagesTest, Distroless) {
   EXPECT_EQ(state("bare"), "unknown");
 }
 
+TEST_F(PackagesTest, DistrolessEntryThatIsNoFile) {
+  file("/usr/bin/x");
+  file("/var/lib/dpkg/status.d/x", "Package: x\nVersion: 3\nArchitecture: amd64\n");
+  file("/var/lib/dpkg/status.d/x.md5sums", std::string(32, 'a') + "  usr/bin/x\n");
+  file("/var/lib/dpkg/status.d/directory/y", "Package: y\nVersion: 3\nArchitecture: amd64\n");
+  use("/usr/bin/x");
+  attribute_all();
+  EXPECT_EQ(state("x"), "used");
+  EXPECT_THAT(databases.warnings,
+              ElementsAre("cannot read /var/lib/dpkg/status.d/directory: a package may be missing"));
+}
+
 /// md5sums have no configuration files, so one that was used may be of any such package.
 TEST_F(PackagesTest, DistrolessConfiguration) {
   file("/etc/services");
