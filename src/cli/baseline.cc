@@ -33,6 +33,7 @@ std::vector<std::string> Baseline::take(bool wanted, const std::function<void()>
   if (!scanned) {
     spdlog::warn("{}", scanned.error().message());
   }
+  // Each with kBeforeCapture in it: `snoop packages` looks for that.
   std::vector<std::string> not_seen;
   if (!scanned || !wanted) {
     not_seen.emplace_back("files open, mapped or running before capture started");

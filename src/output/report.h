@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -46,6 +47,9 @@ struct ReportSource {
 [[nodiscard]] inline bool may_be_of_image(FileOrigin origin) {
   return origin == FileOrigin::kImage || origin == FileOrigin::kUnknown;
 }
+
+/// In the entries of `not_seen` that are of the time before.
+inline constexpr std::string_view kBeforeCapture = "before capture started";
 
 /// What a report says about everything but the containers.
 struct ReportHeader {

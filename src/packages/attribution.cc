@@ -146,6 +146,7 @@ class Attributor {
       result_.unowned.emplace_back(entry.path());
     } else {
       result_.not_in_root++;
+      result_.image_not_in_root += entry.origin() == FileOrigin::kImage ? 1 : 0;
     }
   }
 
@@ -253,11 +254,20 @@ void add_caveats_of_report(const ReportHeader& report, const ReportSide& side, s
   if (!container.unresolved.empty()) {
     caveats.push_back(fmt::format("links on the way are not known for all paths ({})", container.unresolved));
   }
-  // A container that was there when capture began.
+  for (const std::string& what : report.not_seen) {
+    if (what.find(kBeforeCapture) != std::string::npos) {
+      caveats.push_back(fmt::format("not in the report: {}", what));
+    }
+  }
+  if (report.only_image) {
+    caveats.emplace_back("the report has no files that were made at run time, or lie on volumes (--only image)");
+  }
+  // A container that was there when capture began. Of merged reports only the earliest beginning is known.
   const bool has_baseline =
       std::any_of(container.files.entries().begin(), container.files.entries().end(),
                   [](const Entry& entry) { return (all_kinds(entry) & (1U << SNOOP_KIND_BASELINE)) != 0; });
-  if (has_baseline && !container.observed.empty() && container.observed.front().from - report.started_at <= kSecond) {
+  const bool was_there = !container.observed.empty() && container.observed.front().from - report.started_at <= kSecond;
+  if (has_baseline && (was_there || !report.merged_from.empty())) {
     caveats.emplace_back(
         "it was running before capture began: what it had used and let go of by then is not in the report");
   }
@@ -291,6 +301,10 @@ void add_caveats_of_image(const Databases& databases, const Attribution& attribu
   } else if (2 * attribution.not_in_root > used) {
     caveats.push_back(fmt::format("{} of {} used files are not there: is this the root directory of that image?",
                                   attribution.not_in_root, used));
+  } else if (attribution.image_not_in_root != 0) {
+    caveats.push_back(fmt::format(
+        "used files of the image are not there ({}): it is another image, or they were removed or renamed since",
+        attribution.image_not_in_root));
   }
 }
 

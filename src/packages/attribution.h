@@ -50,6 +50,8 @@ struct Attribution {
   std::vector<std::string> unowned;
   /// Used files that belong to no package and are not there.
   size_t not_in_root = 0;
+  /// Those of them that surely are of the image.
+  size_t image_not_in_root = 0;
   /// Why a package that was not seen may have been used all the same, in words.
   std::vector<std::string> caveats;
 

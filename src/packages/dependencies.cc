@@ -29,9 +29,12 @@ std::vector<std::vector<uint32_t>> needed_by(
     is_done[number] = true;
     const auto note = [&](const std::vector<uint32_t>& providers) {
       for (const uint32_t provider : providers) {
-        if (provider != number) {
+        // A damaged database may name one again and again.
+        if (provider != number && (dependents[provider].empty() || dependents[provider].back() != number)) {
           dependents[provider].push_back(number);
-          open.push_back(provider);
+          if (!is_done[provider]) {
+            open.push_back(provider);
+          }
         }
       }
     };

@@ -185,6 +185,9 @@ void read_list(ImageRoot& root, Package& package) {
     }
     is_any = true;
     std::string_view text = **bytes;
+    if (text.empty()) {
+      package.doubt = path + " is empty: it should have the root directory at least";
+    }
     BadLines bad;
     for (size_t line_number = 1; !text.empty(); line_number++) {
       const std::string_view line = take_until(text, '\n');

@@ -313,6 +313,31 @@ TEST_F(PackagesTest, MadeAtInstallation) {
   EXPECT_THAT(attribution.unowned, ElementsAre("/etc/passwd", "/etc/ssl/certs/all.crt"));
 }
 
+TEST_F(PackagesTest, WhatTheReportLeavesOut) {
+  file("/usr/bin/one");
+  deb("one", {"/usr/bin/one"});
+  draft.header.not_seen = {"x32 system calls", "files open, mapped or running before capture started"};
+  draft.header.only_image = true;
+  use("/usr/bin/one");
+  use("/usr/bin/gone");
+  attribute_all();
+  EXPECT_THAT(attribution.caveats, Contains("not in the report: files open, mapped or running before capture started"));
+  EXPECT_THAT(attribution.caveats, Not(Contains(HasSubstr("x32"))));
+  EXPECT_THAT(attribution.caveats, Contains(HasSubstr("made at run time")));
+  EXPECT_THAT(attribution.caveats, Contains(HasSubstr("used files of the image are not there (1)")));
+}
+
+/// As a crash of the machine leaves it.
+TEST_F(PackagesTest, EmptyList) {
+  file("/usr/bin/one");
+  deb("one", {"/usr/bin/one"});
+  file("/var/lib/dpkg/info/one.list", "");
+  use("/usr/bin/one");
+  attribute_all();
+  EXPECT_EQ(state("one"), "unknown");
+  EXPECT_THAT(of("one").why, HasSubstr("is empty"));
+}
+
 TEST_F(PackagesTest, OfNoPackage) {
   file("/app/main");
   file("/app/written");
