@@ -18,7 +18,7 @@ case "$1" in
   tidy)
     need clang-tidy
     # Tests that wait for something run beside it.
-    nice -n 19 /usr/bin/python3 -B tests/check/tidy.py "$2"
+    nice -n 5 /usr/bin/python3 -B tests/check/tidy.py "$2"
     ;;
   shell)
     need shellcheck
