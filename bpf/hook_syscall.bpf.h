@@ -310,14 +310,33 @@ __noinline int on_call(__u32 which)
   return 0;
 }
 
+/* Has the bucket fetched that the access will be looked for in: it takes its time to come out of memory. As with
+ * fetch_recents() nothing waits for a store, unless it waits for page tables itself. */
+static __always_inline void fetch_seen(const struct scratch *scratch, const struct recents *own)
+{
+  const struct access *access = &scratch->access;
+  volatile struct seen_bucket *bucket;
+  __u64 hash = scratch->key.hash[0];
+  __u64 dentry;
+
+  if (own->news.tag_base)
+    hash = mix_word(hash, own->news.tag_base, own->own.factor);
+  if (rule_of(&own->call)->op == SNOOP_OP_OPEN && scratch->event.result >= 0) {
+    dentry = dentry_of_place(own->news.place, access->tag_arguments, own->own.factor);
+    bucket = seen_bucket_beside(dentry, own->own.hash, hash);
+  } else {
+    bucket = seen_bucket_of(hash);
+  }
+  if (bucket)
+    bucket->reserved = 0;
+}
+
 /* The path that is_known() has read, once more, to have it. Global, so verified by itself. */
 __noinline int copy_path(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
   struct recents *own = own_recents();
-  const volatile struct seen_bucket *bucket;
   struct text text = {};
-  __u64 hash;
 
   if (!scratch || !own)
     return 0;
@@ -332,13 +351,7 @@ __noinline int copy_path(__u32 which)
   set_path_len(scratch, scratch->access.read_len - 1);
   hash_path(which);
   scratch->access.path_hashed = true;
-  /* It will be looked for there, and it takes its time to come out of memory. */
-  hash = scratch->key.hash[0];
-  if (own->news.tag_base)
-    hash = mix_word(hash, own->news.tag_base, own->own.factor);
-  bucket = seen_bucket_of(hash);
-  if (bucket)
-    (void)bucket->tags[0];
+  fetch_seen(scratch, own);
   return 0;
 }
 

@@ -109,7 +109,7 @@ static __always_inline bool hash_call(const bool is_short_way, __u64 *hash, __u6
     if (unlikely(arg_of(call, IN_WORD(rule, flags)) & (O_CREAT | O_TMPFILE_ONLY)) && READ(file, f_mode) & FMODE_CREATED)
       return false;
     path = read_numbers(&file->f_path);
-    *place = (path.second + arguments) * own->own.factor;
+    *place = place_of_opened(path.second, arguments, own->own.factor);
     fetch_recents(own, *place);
     where.mnt = (struct mount *)(path.first - bpf_core_field_offset(struct mount, mnt));
     where.dentry = (struct dentry *)path.second;

@@ -256,6 +256,7 @@ struct access {
   __u64 base_identity;  /* of those */
   __u32 base_len;       /* of those, in bytes */
   __u64 file_id;        /* file_identity() of it; 0: not known, too deep, or made just now */
+  __u64 dentry;         /* its address, as a number; 0: not known, or made just now */
   __u64 tag;            /* of the call, for `recents`; 0: none */
   __u64 tag_base;       /* identity of the base that the tag was made with; 0: none */
   __u64 tag_place;      /* see recents_at() */
@@ -310,6 +311,8 @@ struct scratch {
   struct seen_key key;
   struct root_key told_root; /* which user space was told of last */
   __u64 not_asked;           /* bytes sent since it was asked how many there are in the ring */
+  __u64 tick;                /* of the kernel, when the last record was sent */
+  __u64 tick_ns;             /* CLOCK_BOOTTIME of the first in it */
   struct snoop_event event;
   /* The room behind DATA_MAX: a name that starts below it may end beyond. */
   char data[DATA_MAX + NAME_ROOM];

@@ -298,12 +298,18 @@ static __always_inline bool walk_once_inline(struct scratch *scratch)
   return false;
 }
 
-/* Global, so that it is verified once and not for each step. */
-__noinline int walk_once(__u32 which)
+/* The first steps. Global, so that they are verified once. */
+__noinline int walk_first(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
 
-  return !scratch || walk_once_inline(scratch);
+  if (!scratch)
+    return true;
+  for (__u32 i = 0; i < STEPS_INLINE; i++) {
+    if (walk_once_inline(scratch))
+      return true;
+  }
+  return false;
 }
 
 /* Without a call, of which there must not be more than eight in one another. */
@@ -325,7 +331,6 @@ __noinline int walk_up(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
   struct walk *walk;
-  __u32 step = 0;
 
   if (!scratch)
     return WALK_DETACHED;
@@ -333,9 +338,7 @@ __noinline int walk_up(__u32 which)
   walk->limit = walk->offset + SNOOP_WALK_MAX - NAME_ROOM;
   walk->mount_at = NO_MOUNT;
   walk->state = WALK_CUT;
-  while (step < STEPS_INLINE && !walk_once(which))
-    step++;
-  if (step == STEPS_INLINE)
+  if (!walk_first(which))
     bpf_loop(WALK_STEPS - STEPS_INLINE, walk_step, &which, 0);
   if (walk->mount_at == NO_MOUNT)
     walk->mount_at = walk->offset;

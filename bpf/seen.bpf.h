@@ -126,6 +126,18 @@ __noinline __u64 file_identity(const struct place *place)
 #define file_identity_inline file_identity
 #endif
 
+/* Where a call stands that opened a file: beside those of the dentries beside it. */
+static __always_inline __u64 place_of_opened(__u64 dentry, __u64 arguments, __u64 factor)
+{
+  return (dentry << 34) + arguments * factor;
+}
+
+/* The lower 30 bits of the dentry, from that. */
+static __always_inline __u64 dentry_of_place(__u64 place, __u64 arguments, __u64 factor)
+{
+  return (place - arguments * factor) >> 34;
+}
+
 /* The first of the ways that a call can stand in. */
 static __always_inline struct snoop_recent *recents_at(struct recents *own, __u64 place)
 {
@@ -184,9 +196,23 @@ static __always_inline struct seen_bucket *seen_bucket_of(__u64 hash)
   __u32 zero = 0;
   struct seen_table *table = bpf_map_lookup_elem(&seen_paths, &zero);
 
-  return table ? &table->buckets[hash >> 47] : NULL;
+  if (!table)
+    return NULL;
+  hash >>= 47;
+  barrier_var(hash); /* not added before `table` is known to be there */
+  return &table->buckets[hash];
 }
 _Static_assert(SEEN_BUCKETS == 1 << (64 - 47), "seen_bucket_of");
+
+/*
+ * The same where the access led to a file. What is looked up one after the other gets dentries side by side, and so its
+ * buckets are side by side: their memory is at hand, and above all its page table. A file can have many paths
+ * (busybox), so that they stand in four buckets. `begin` is begin_hash() of the target, `hash` as above.
+ */
+static __always_inline struct seen_bucket *seen_bucket_beside(__u64 dentry, __u64 begin, __u64 hash)
+{
+  return seen_bucket_of(((dentry << 40) + begin) ^ (hash & 3ULL << 47));
+}
 
 /* Of the access with this key, mixed with what is known of it: other kinds or another entry
  * fit no more. */
@@ -278,7 +304,10 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
     hash_path(which);
   if (base)
     mix(key, base);
-  bucket = seen_bucket_of(key->hash[0]);
+  if (scratch->access.dentry)
+    bucket = seen_bucket_beside(scratch->access.dentry, begin_hash(scratch->event.target), key->hash[0]);
+  else
+    bucket = seen_bucket_of(key->hash[0]);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | scratch->event.path_len);
   /* Out of memory it is a number to the verifier, not a pointer. */
   mix(key,
