@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "base/clock.h"
 #include "harness.h"
 
 namespace snoop::testing {
@@ -110,6 +111,62 @@ TEST_F(LossTest, MoreThanCanBeRemembered) {
   }
   EXPECT_GT(again.size(), kFiles / 20U);
   EXPECT_LT(again.size(), kFiles / 2U);
+}
+
+/// They stand side by side in memory of the kernel, and so does what is remembered of them.
+TEST_F(LossTest, FilesSideBySideAreRemembered) {
+  constexpr int kFiles = 10'000;
+  for (int i = 0; i < kFiles; i++) {
+    write_file(path(fmt::format("file-{}", i)));
+  }
+  Capture& capture = start();
+  const auto open_all = [] {
+    for (int i = 0; i < kFiles; i++) {
+      ::close(::open(fmt::format("file-{}", i).c_str(), O_RDONLY));
+    }
+    return 0;
+  };
+  EXPECT_EQ(capture.run(open_all).size(), static_cast<size_t>(kFiles));
+  EXPECT_LT(capture.run(open_all).size(), kFiles / 50U);
+}
+
+/// As those of busybox: more than have room side by side.
+TEST_F(LossTest, EachOfManyPathsToOneFile) {
+  constexpr int kPaths = 300;
+  write_file(path("file"));
+  for (int i = 0; i < kPaths; i++) {
+    ASSERT_EQ(::symlink("file", path(fmt::format("link-{}", i)).c_str()), 0);
+  }
+  Capture& capture = start();
+  for (int round = 0; round < 3; round++) {
+    const auto accesses = capture.run([] {
+      for (int i = 0; i < kPaths; i++) {
+        ::close(::open(fmt::format("link-{}", i).c_str(), O_RDONLY));
+      }
+      return 0;
+    });
+    const std::vector<std::string> paths = paths_of(accesses);
+    EXPECT_LE(paths.size(), static_cast<size_t>(kPaths));
+    if (round == 0) {
+      EXPECT_EQ(std::set(paths.begin(), paths.end()).size(), static_cast<size_t>(kPaths));
+    }
+  }
+  EXPECT_EQ(capture.stats().events, 3U * kPaths);
+}
+
+/// To a tick of the kernel, the longest of which takes 10 ms.
+TEST_F(LossTest, TimeOfARecord) {
+  Capture& capture = start();
+  for (int i = 0; i < 20; i++) {
+    const WallTime before = wall_now();
+    const auto accesses = capture.run([i] { return look_at(10 * i, 10 * i + 10); });
+    const WallTime after = wall_now();
+    ASSERT_EQ(accesses.size(), 10U);
+    for (const Access& access : accesses) {
+      EXPECT_GE(access.time, before - kSecond / 100);
+      EXPECT_LE(access.time, after + kSecond / 1000);
+    }
+  }
 }
 
 TEST_F(LossTest, ManyThreadsOnAllProcessors) {
