@@ -298,14 +298,15 @@ static __always_inline bool walk_once_inline(struct scratch *scratch)
   return false;
 }
 
-/* The first steps. Global, so that they are verified once. */
-__noinline int walk_first(__u32 which)
+/* Some steps, since each return takes time (decision 22). Global, so that they are verified once. */
+#define STEPS_AT_ONCE 4
+__noinline int walk_some(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
 
   if (!scratch)
     return true;
-  for (__u32 i = 0; i < STEPS_INLINE; i++) {
+  for (__u32 i = 0; i < STEPS_AT_ONCE; i++) {
     if (walk_once_inline(scratch))
       return true;
   }
@@ -320,6 +321,8 @@ static long walk_step(__u32 index, __u32 *which)
   return !scratch || walk_once_inline(scratch);
 }
 
+_Static_assert(STEPS_INLINE % STEPS_AT_ONCE == 0, "walk_up");
+
 /* One level takes a step, and so does each mount on the way. */
 #define WALK_STEPS (2 * SNOOP_WALK_MAX)
 
@@ -331,6 +334,7 @@ __noinline int walk_up(__u32 which)
 {
   struct scratch *scratch = scratch_of(which);
   struct walk *walk;
+  __u32 step = 0;
 
   if (!scratch)
     return WALK_DETACHED;
@@ -338,7 +342,9 @@ __noinline int walk_up(__u32 which)
   walk->limit = walk->offset + SNOOP_WALK_MAX - NAME_ROOM;
   walk->mount_at = NO_MOUNT;
   walk->state = WALK_CUT;
-  if (!walk_first(which))
+  while (step < STEPS_INLINE && !walk_some(which))
+    step += STEPS_AT_ONCE;
+  if (step == STEPS_INLINE)
     bpf_loop(WALK_STEPS - STEPS_INLINE, walk_step, &which, 0);
   if (walk->mount_at == NO_MOUNT)
     walk->mount_at = walk->offset;
