@@ -58,7 +58,10 @@ std::string absolute(std::string_view directory, std::string_view path) {
   out.reserve(directory.size() + path.size() + 1);
   append_normalised(out, directory);
   append_normalised(out, path);
-  return out.empty() ? "/" : out;
+  if (out.empty()) {
+    out = '/';
+  }
+  return out;
 }
 
 std::string directory_of(std::string_view names) {
