@@ -170,7 +170,7 @@ std::string_view AccessStore::keep(std::string_view text) {
   }
   if (block_left_ < text.size()) {
     const size_t size = std::max(kBlockBytes, text.size());
-    blocks_.push_back(std::make_unique<char[]>(size));
+    blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
     block_left_ = size;
   }
   // Filled from the end, so that what is left begins at the front.
