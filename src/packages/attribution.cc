@@ -290,9 +290,10 @@ void add_caveats_of_image(const Databases& databases, const Attribution& attribu
     caveats.push_back(fmt::format("a package database is damaged: {}", fmt::join(databases.warnings, "; ")));
   }
   if (!attribution.unowned.empty()) {
+    const size_t count = attribution.unowned.size();
     caveats.push_back(fmt::format(
-        "{} used files are of no package that is known: one that made such files when it was installed may be not_seen",
-        attribution.unowned.size()));
+        "{} used {} of no package that is known: one that made such files when it was installed may be not_seen", count,
+        count == 1 ? "file is" : "files are"));
   }
   if (used == 0) {
     caveats.emplace_back("the report has no used file of this container");
@@ -362,6 +363,10 @@ Attribution attribute(const ReportHeader& report, const ReportSide& side, const 
   Attribution attribution = attributor.finish();
   add_caveats_of_report(report, side, attribution.caveats);
   add_caveats_of_image(databases, attribution, entries.size(), attribution.caveats);
+  if (!ownership.refused().empty()) {
+    attribution.caveats.push_back(
+        fmt::format("{} and perhaps more may not be looked at: run snoop as a user who may", ownership.refused()));
+  }
   return attribution;
 }
 

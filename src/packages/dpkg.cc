@@ -63,7 +63,12 @@ std::vector<Paragraph> parse_paragraphs(std::string_view text, const std::string
       *value += '\n';
       *value += trimmed(line);
     } else {
-      value = &current[lower(line.substr(0, colon))];
+      std::string name = lower(line.substr(0, colon));
+      if (name == "package" && current.contains(name)) {
+        bad.add(line_number);  // the empty line before it is lost
+        finish();
+      }
+      value = &current[std::move(name)];
       *value = trimmed(line.substr(colon + 1));
     }
   }
@@ -286,6 +291,9 @@ Result<void> read_diversions(ImageRoot& root, Databases& databases) {
   }
   std::string_view text = *bytes ? std::string_view(**bytes) : std::string_view();
   BadLines bad;
+  if (!text.empty() && text.back() != '\n') {
+    databases.warnings.push_back(path + " was cut off");
+  }
   for (size_t line_number = 1; !text.empty(); line_number += 3) {
     const std::string_view from = take_until(text, '\n');
     const std::string_view to = take_until(text, '\n');

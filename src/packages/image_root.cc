@@ -73,10 +73,21 @@ Result<std::optional<std::string>> ImageRoot::read(const std::string& path, size
   }
 }
 
+Walk ImageRoot::walk(const std::string& path) {
+  Walk walked = walker_.walk("/", path, true);
+  if (walked.end == Walk::End::kRefused && refused_.empty()) {
+    refused_ = path;
+  }
+  return walked;
+}
+
 std::vector<std::string> ImageRoot::names_in(const std::string& path) {
   const UniqueFd handle = walker_.open(path, true);
   const int fd = handle ? ::openat(handle.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(fd < 0 ? nullptr : ::fdopendir(fd), &::closedir);
+  if (!directory && (errno == EACCES || errno == EPERM) && refused_.empty()) {
+    refused_ = path;
+  }
   std::vector<std::string> names;
   while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr) {
     const std::string_view name = entry->d_name;
@@ -131,6 +142,9 @@ std::optional<struct stat> ImageRoot::look(const std::string& canonical) {
   const std::string last(name.empty() ? "." : name);
   const bool is_there =
       looked_in_fd_ && ::fstatat(looked_in_fd_.get(), last.c_str(), &info, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0;
+  if (looked_in_fd_ && !is_there && (errno == EACCES || errno == EPERM) && refused_.empty()) {
+    refused_ = canonical;
+  }
   return is_there ? std::optional(info) : std::nullopt;
 }
 

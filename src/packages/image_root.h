@@ -34,9 +34,11 @@ class ImageRoot {
   /// followed as far as it goes. So two spellings of one place have one text.
   [[nodiscard]] std::string canonical(std::string_view path);
   /// Where it leads, each link on the way with it.
-  [[nodiscard]] Walk walk(const std::string& path) { return walker_.walk("/", path, true); }
+  [[nodiscard]] Walk walk(const std::string& path);
   /// What is at a canonical place, links not followed; nothing: there is nothing. Faster for one directory at a time.
   [[nodiscard]] std::optional<struct stat> look(const std::string& canonical);
+  /// The first place that could not be looked at, so that nobody knows what is there; empty: none.
+  [[nodiscard]] const std::string& refused() const { return refused_; }
 
  private:
   explicit ImageRoot(UniqueFd root);
@@ -48,6 +50,7 @@ class ImageRoot {
   /// Its elements stay where they are, also when it grows or is moved.
   std::unordered_map<std::string, std::string> directories_;
   const CanonicalDirectory* last_directory_ = nullptr;
+  std::string refused_;
   /// That of the last look, without a slash at the end; nothing: not there.
   std::optional<std::string> looked_in_;
   UniqueFd looked_in_fd_;

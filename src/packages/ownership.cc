@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <utility>
 
 namespace snoop {
 
@@ -30,8 +32,21 @@ std::string python_source_of(std::string_view path) {
 
 Ownership::Ownership(ImageRoot& root, const Databases& databases) : root_(root) {
   std::unordered_map<std::string, std::vector<const Diversion*>> diversions;
+  std::set<std::string_view> diverting;
   for (const Diversion& diversion : databases.diversions) {
     diversions[root.canonical(diversion.from)].push_back(&diversion);
+    diverting.insert(diversion.by);
+  }
+  // What lies there is their own, so what others have there was moved.
+  std::set<std::pair<std::string_view, std::string>> has_own;
+  for (const Package& package : databases.packages) {
+    if (diverting.contains(package.name)) {
+      for (const std::string& path : package.files) {
+        if (std::string canonical = root.canonical(path); diversions.contains(canonical)) {
+          has_own.emplace(package.name, std::move(canonical));
+        }
+      }
+    }
   }
   for (uint32_t number = 0; number < databases.packages.size(); number++) {
     const Package& package = databases.packages[number];
@@ -47,9 +62,9 @@ Ownership::Ownership(ImageRoot& root, const Databases& databases) : root_(root) 
           if (diversion->by != package.name) {
             const std::string to = root.canonical(diversion->to);
             add(number, to, false);
-            // It was not moved where there is nothing: then it may be what is here.
-            // One that an administrator made need not have moved it.
-            is_elsewhere = is_elsewhere || (!diversion->by.empty() && root.look(to).has_value());
+            // It was not moved where there is nothing: then it may be what is here. And whoever diverts need not have
+            // moved it (dpkg-divert --no-rename), unless something of their own is here.
+            is_elsewhere = is_elsewhere || (has_own.contains({diversion->by, canonical}) && root.look(to).has_value());
           }
         }
       }

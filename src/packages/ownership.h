@@ -51,6 +51,9 @@ class Ownership {
   /// With the links to its directories followed.
   [[nodiscard]] std::string canonical(const std::string& path) const { return root_.canonical(path); }
 
+  /// The first place of the image that could not be looked at; empty: none.
+  [[nodiscard]] const std::string& refused() const { return root_.refused(); }
+
   /// Who owns the directory of a file that nobody owns, or the next one above that somebody owns: a package may have
   /// made it. Empty where there are too many to tell.
   [[nodiscard]] std::vector<uint32_t> owners_around(const std::string& place) const;
