@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The completions of each shell offer what `snoop --help` tells, and nothing else."""
 
+import functools
 import os
 import pathlib
 import pty
@@ -20,6 +21,7 @@ import harness  # noqa: E402
 COMPLETIONS = SOURCE / "packaging" / "completions"
 
 
+@functools.cache
 def help_of(*command):
     return harness.snoop(*command, "--help").stdout.decode()
 

@@ -273,7 +273,7 @@ class ManyOverTime(Case):
                     used[cgroup.id] = path
                     cgroup.remove()
                 directory.rmdir()
-            recorder.fresh_report()
+            recorder.refresh()
         self.assertEqual(self.entries(recorder), before)
         report = recorder.final_report()
         self.assertTrue(report["complete"], report["losses"])

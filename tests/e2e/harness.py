@@ -396,12 +396,16 @@ class Recorder(Background):
     def report(self):
         return Report(self.report_path.read_bytes())
 
-    def fresh_report(self):
-        """A report of all that happened until now: asks for it by SIGUSR1."""
+    def refresh(self):
+        """Has a report written of all that happened until now, by SIGUSR1."""
         before = self.version()
         self.send(signal.SIGUSR1)
         # Where something else was put in its place there is none for a moment.
         self.wait_for(lambda: self.version() not in (before, None), "a report after SIGUSR1")
+
+    def fresh_report(self):
+        """That report."""
+        self.refresh()
         return self.report()
 
     def final_report(self):

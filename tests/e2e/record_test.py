@@ -169,7 +169,7 @@ class Writing(harness.Case):
         paths = self.make_files(1500, prefix="a-name-that-makes-the-report-long" * 4)
         random.seed(7)
         worker.start_open(paths, times=1000000)
-        for _ in range(8):
+        for _ in range(5):
             recorder = self.recorder("--cgroup", cgroup.path, interval="100ms")
             recorder.wait_for(lambda: recorder.report_path.read_bytes().count(b'"path"') == len(paths), "a long report")
             end = time.monotonic() + random.uniform(0, 0.1)
