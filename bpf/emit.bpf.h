@@ -347,11 +347,17 @@ static __always_inline void set_file(struct scratch *scratch, struct file *file)
   set_place(scratch, &place, READ(file, f_inode));
 }
 
-/* A file that was made just now: no other each time, so known by its name. */
+/* A file that was made just now: another one each time, so known by its name and by the directory that it is in. */
 static __always_inline void set_created_file(struct scratch *scratch, struct file *file)
 {
+  struct place place;
+
+  place_of_file(&place, file);
+  place.dentry = READ(place.dentry, d_parent);
   scratch->access.file = file;
   scratch->access.inode = READ(file, f_inode);
+  scratch->access.file_id = file_identity(&place);
+  scratch->access.too_deep = !scratch->access.file_id;
 }
 
 /* The inode of a mapped file, as a descriptor of it would have it. */

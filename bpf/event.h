@@ -172,8 +172,8 @@ struct snoop_recents {
   __u64 events[SNOOP_MAX_TARGETS];
 };
 
-/* Repeats of the entry with this number modulo the size of the map `use_counts`.
- * They only grow. Not exact where CPUs count at once. */
+/* Repeats of an entry, at its number modulo the size of the map `use_counts`: the lower half of the number, and in
+ * the upper half how many, modulo 2^32. Of two with the same place the newer one has it. */
 #define SNOOP_USE_COUNTS (1U << 19)
 
 /* Counted in the kernel, per CPU and target. */

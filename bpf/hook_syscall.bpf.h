@@ -9,6 +9,23 @@
 #include "uapi.bpf.h"
 #include <bpf/bpf_tracing.h>
 
+/* An access whose path is gone: what it opened has a name all the same, if not the one that it was asked for by. */
+static __always_inline int emit_by_file(__u32 which)
+{
+  struct scratch *scratch = scratch_of(which);
+  struct task_struct *task;
+
+  if (!scratch || !scratch->access.file)
+    return 0;
+  task = task_of(scratch);
+  scratch->event.flags = 0;
+  scratch->access.named_by_file = true;
+  scratch->access.too_deep |= !scratch->access.dentry; /* one that was made just now is known by its name only */
+  set_path_len(scratch, 0);
+  place_of_root(&scratch->access.root, OF_TASK(task, fs));
+  return emit_access(which);
+}
+
 /* The path of a system call at its exit: reads it, finds where it begins. What
  * is known from the registers stands in the scratch space already. */
 __noinline int on_path(__u32 which, __u32 op)
@@ -58,7 +75,7 @@ __noinline int on_path(__u32 which, __u32 op)
   stats->events++;
   if (len < 1 || overwritten) {
     stats->path_unreadable++;
-    return 0;
+    return emit_by_file(which);
   }
   set_path_len(scratch, len - 1);
 
@@ -180,6 +197,7 @@ __noinline int finish_call(__u32 which)
   const struct meaning *meaning;
   const struct call *call;
   struct task_struct *task;
+  bool is_sure = false;
   __u64 kinds;
   __u32 outcome;
   __u32 op;
@@ -197,18 +215,17 @@ __noinline int finish_call(__u32 which)
   if (ret >= 0 && (op <= SNOOP_OP_OPENAT2 || op == SNOOP_OP_HANDLE)) {
     struct file *file = file_of_fd(task, ret);
 
-    /* A seccomp filter that traps or kills puts the number of the call where
-     * its result should be (syscall_rollback); nothing was opened then. */
-    if (!file && ret == number_of(call))
-      return 0;
+    is_sure = file; /* else another thread may have closed it already */
     if (file)
       kinds |= set_opened(scratch, file, meaning->flags);
   }
   if (is_nofollow(scratch))
     scratch->event.flags |= SNOOP_FLAG_NOFOLLOW;
   outcome = outcome_of(ret);
-  if (ret > 0 && ret == number_of(call) && op > SNOOP_OP_OPENAT2 && op != SNOOP_OP_READLINK)
-    outcome = SNOOP_OUTCOME_OTHER; /* the same; or a result that happens to be as large */
+  /* A seccomp filter that traps or kills puts the number of the call where its result should be
+   * (syscall_rollback); or the result happens to be as large. */
+  if (ret > 0 && ret == number_of(call) && !is_sure && op != SNOOP_OP_READLINK)
+    outcome = SNOOP_OUTCOME_OTHER;
   scratch->event.seen = kinds << SNOOP_SEEN_SHIFT(outcome);
 
   on_path(which, op);
@@ -226,6 +243,8 @@ __noinline int finish_call(__u32 which)
     scratch->event.flags &= SNOOP_FLAG_NOFOLLOW;
     on_path(which, op);
   }
+  if (IN_WORD(first_word(rule), traits) & SNOOP_MOUNTS && scratch->event.result == 0)
+    forget_accesses(scratch->access.slot);
   return 0;
 }
 

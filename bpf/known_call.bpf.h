@@ -66,7 +66,7 @@ static __always_inline bool is_plain_call(__u64 rule, long number, long ret)
 {
   return likely((__s64)rule < 0) && (likely(ret != number) || IN_WORD(rule, op) == SNOOP_OP_OPEN);
 }
-_Static_assert(__builtin_offsetof(struct snoop_syscall_rule, plain) == 7 && SNOOP_PLAIN == 0x80, "is_plain_call");
+_Static_assert(__builtin_offsetof(struct snoop_syscall_rule, traits) == 7 && SNOOP_PLAIN == 0x80, "is_plain_call");
 
 static __always_inline void no_news(struct recents *own)
 {
@@ -79,11 +79,15 @@ static __always_inline __u64 arguments_of(const struct call *call, __u64 rule, l
   return arg_of(call, IN_WORD(rule, flags)) << 32 | (__u32)error_of(ret);
 }
 
-/* Whether the path may be empty: the call failed, or was told that it is on the descriptor. Else its answer
- * was written over the path, by whatever way. */
+/* Whether the path may be empty: the call failed, or was told that it is on the descriptor. Else something was
+ * written over the path: its answer, by whatever way, or what another thread has there. */
 static __always_inline bool may_be_empty(const struct call *call, __u64 rule, long ret)
 {
-  return error_of(ret) || IN_WORD(rule, result) == SNOOP_NO_ARG || IN_WORD(rule, op) == SNOOP_OP_READLINK ||
+  if (error_of(ret))
+    return true;
+  if (IN_WORD(rule, traits) & SNOOP_NAMED)
+    return false;
+  return IN_WORD(rule, result) == SNOOP_NO_ARG || IN_WORD(rule, op) == SNOOP_OP_READLINK ||
          arg_of(call, IN_WORD(rule, flags)) & AT_EMPTY_PATH;
 }
 

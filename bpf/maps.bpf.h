@@ -38,6 +38,8 @@ __u64 identified = 0;
 __u32 identified_magic = 0;
 /* User space moves it on to be told of everything once more, and then the next. */
 __u64 seen_generation = 0;
+/* How often each target has changed what is mounted where, by its slot. */
+__u32 mount_changes[SNOOP_MAX_TARGETS] = {};
 /* What each CPU knows by itself (struct own_target) holds until this is moved on. */
 __u64 own_epoch = 0;
 /* Where the kernel has all memory mapped; 0: not known. See user_text.bpf.h. */

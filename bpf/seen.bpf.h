@@ -21,11 +21,20 @@ static __always_inline __u64 mix_word(__u64 hash, __u64 word, __u64 factor)
 }
 
 /* What all paths of a target begin with. */
-static __always_inline __u64 begin_hash(__u32 target)
+static __always_inline __u64 begin_hash(__u32 target, __u32 slot)
 {
   __u64 generation = *(volatile __u64 *)&seen_generation;
+  __u64 changes = *(volatile __u32 *)&mount_changes[slot & (SNOOP_MAX_TARGETS - 1)];
 
-  return mix_word(cfg_hash_seed[0], generation << 32 ^ target, cfg_hash_seed[1]);
+  return mix_word(cfg_hash_seed[0] + (changes << 32), generation << 32 ^ target, cfg_hash_seed[1]);
+}
+
+/* The target has changed what is mounted where: all that it uses from now on is new. What opens nothing has nothing
+ * else in its key that tells on which mount it ended. */
+static __always_inline void forget_accesses(__u32 slot)
+{
+  __sync_fetch_and_add(&mount_changes[slot & (SNOOP_MAX_TARGETS - 1)], 1);
+  __sync_fetch_and_add(&own_epoch, 1);
 }
 
 /* That, and a second lane of another kind: an odd multiplier, and a shift, as in MurmurHash. */
@@ -36,9 +45,9 @@ static __always_inline void mix(struct seen_key *key, __u64 word)
   key->hash[1] ^= key->hash[1] >> 32;
 }
 
-static __always_inline void begin_key(struct seen_key *key, __u32 target)
+static __always_inline void begin_key(struct seen_key *key, __u32 target, __u32 slot)
 {
-  key->hash[0] = begin_hash(target);
+  key->hash[0] = begin_hash(target, slot);
   key->hash[1] = cfg_hash_seed[1] ^ target;
 }
 
@@ -48,13 +57,26 @@ static __always_inline __u64 check_of(const struct seen_key *key)
   return key->hash[0] ^ key->hash[1];
 }
 
+/* A counter has the number of its entry in its lower half. The first use of a newer one takes it over. */
 static __always_inline void count_use(__u32 entry, __u32 count)
 {
   __u32 index = entry & (SNOOP_USE_COUNTS - 1);
   __u64 *sum = bpf_map_lookup_elem(&use_counts, &index);
+  __u64 is;
 
-  if (sum)
-    __sync_fetch_and_add(sum, count);
+  if (!sum)
+    return;
+  is = *(volatile __u64 *)sum;
+  if ((__u32)is != entry) {
+    __u64 was = is;
+
+    if (was && (__s32)(entry - (__u32)was) < 0)
+      return; /* it is another's by now */
+    is = __sync_val_compare_and_swap(sum, was, (__u64)count << 32 | entry);
+    if (is == was || (__u32)is != entry)
+      return;
+  }
+  __sync_fetch_and_add(sum, (__u64)count << 32);
 }
 
 static __always_inline struct recents *own_recents(void)
@@ -283,7 +305,7 @@ __noinline int hash_path(__u32 which)
     return 0;
   key = &scratch->key;
   len = scratch->event.path_len;
-  begin_key(key, scratch->event.target);
+  begin_key(key, scratch->event.target, scratch->access.slot);
   for (__u32 i = 0; i < HASH_INLINE; i += 8) {
     if (i >= len)
       break;
@@ -305,7 +327,8 @@ static __always_inline struct seen_bucket *hash_access(struct scratch *scratch, 
   if (base)
     mix(key, base);
   if (scratch->access.dentry)
-    bucket = seen_bucket_beside(scratch->access.dentry, begin_hash(scratch->event.target), key->hash[0]);
+    bucket = seen_bucket_beside(scratch->access.dentry, begin_hash(scratch->event.target, scratch->access.slot),
+                                key->hash[0]);
   else
     bucket = seen_bucket_of(key->hash[0]);
   mix(key, ((__u64)scratch->event.type << 32) | ((__u64)scratch->event.flags << 16) | scratch->event.path_len);

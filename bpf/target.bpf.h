@@ -134,7 +134,7 @@ static __noinline void learn_own_target(struct recents *own, struct task_struct 
   /* Before all else is looked at, on every architecture. */
   own->own.epoch = __sync_fetch_and_add(&own_epoch, 0);
   own->own.packed = packed_target(task);
-  own->own.hash = begin_hash(own->own.packed);
+  own->own.hash = begin_hash(own->own.packed, slot_of(own->own.packed));
   own->own.factor = cfg_hash_seed[1];
   own->own.map = direct_map;
   own->own.cgroup = cgroup;

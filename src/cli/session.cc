@@ -28,6 +28,9 @@ constexpr std::chrono::seconds kWaitForImage{10};
 /// Between two looks at what is undecided, while nothing happens.
 constexpr std::chrono::milliseconds kIdleRound{2'000};
 
+/// Between two looks at the kernel side's counts, at most: they are modulo 2^32.
+constexpr std::chrono::minutes kCountsRound{1};
+
 }  // namespace
 
 Session::Session(const Options& options, CgroupTree tree, Probe probe, Timer idle, AccessHandler on_access)
@@ -121,14 +124,20 @@ Result<std::unique_ptr<Session>> Session::start(const Options& options, EventLoo
 }
 
 Result<void> Session::watch_idle(EventLoop& loop) {
-  if (!options_.selects()) {
+  const bool reports_count = options_.command == Command::kTrace ||
+                             (options_.command == Command::kRecord && options_.interval <= kCountsRound);
+  if (!options_.selects() && reports_count) {
     return {};
   }
-  idle_.start(kIdleRound);
-  return loop.watch(idle_.fd(), [this] {
+  const auto round = options_.selects() ? kIdleRound : std::chrono::milliseconds(kCountsRound);
+  idle_.start(round);
+  return loop.watch(idle_.fd(), [this, round, reports_count] {
     idle_.acknowledge();
     reader_->drain();
-    idle_.start(kIdleRound);
+    if (!reports_count && wall_now() - last_counts_ >= std::chrono::nanoseconds(kCountsRound).count()) {
+      collect_uses();
+    }
+    idle_.start(round);
   });
 }
 
@@ -287,7 +296,10 @@ std::optional<uint32_t> Session::keep(const Record& record, const Access& access
   // A call that gives no file does not tell where it comes from, nor does a link.
   const bool is_asked = kinds_with(access.seen, SNOOP_OUTCOME_OK) != 0 && record.event.fs_magic == 0;
   const bool is_new_link = access.seen != record.event.seen && *index >= known;
-  if ((is_asked || is_new_link) && container->files.entries()[*index].origin() == FileOrigin::kUnknown) {
+  const FileOrigin origin = container->files.entries()[*index].origin();
+  // It may have been that of what was mounted there before, and now the image's own.
+  const bool may_change = origin != FileOrigin::kImage && probe_.has_changed_mounts(container->slot);
+  if ((is_asked || is_new_link) && (origin == FileOrigin::kUnknown || may_change)) {
     const Resolver::Opened opened = resolver_.open(record, access);
     if (opened.file) {
       probe_.ask_file(opened.file.get(), opened.root_fd, access.target, *index);
@@ -354,6 +366,7 @@ void Session::collect_uses() {
                          [this](size_t first, std::span<const uint64_t> part) { use_counts_.add_sums(first, part); });
   probe_.read_recents([this](std::span<const snoop_recent> part) { use_counts_.add_recents(part); });
   use_counts_.finish(recorder_, now);
+  last_counts_ = now;
 }
 
 /// Ends targets whose record of it was lost, and lets go of the roots of such cgroups.

@@ -131,8 +131,9 @@ class Session {
   Targets targets_;
   Baseline baseline_;
   std::unique_ptr<RingReader> reader_;
-  /// With a selection: rounds also where nothing comes.
+  /// Rounds also where nothing comes: with a selection, and where reports come seldom.
   Timer idle_;
+  WallTime last_counts_ = 0;
   uint64_t undecodable_ = 0;
   RecordCounts record_counts_;
   ReportWrites report_writes_;

@@ -25,14 +25,17 @@ void UseCounts::learn(uint64_t number, uint32_t target, uint32_t file_index, Rec
       }
     }
   }
-  // What the counter has counted so far is of the former one.
-  known = {low, target, file_index, 0, known.collected};
+  // What the counter counts for the former one, it counts no more.
+  known = {.number = low, .target = target, .file_index = file_index};
 }
 
 void UseCounts::add_sums(size_t first, std::span<const uint64_t> sums) {
   for (size_t i = 0; i < sums.size() && first + i < known_.size(); i++) {
     Known& known = known_[first + i];
-    known.more = static_cast<uint32_t>(sums[i]) - known.collected;
+    const auto number = static_cast<uint32_t>(sums[i]);
+    const uint32_t count = number == known.number ? static_cast<uint32_t>(sums[i] >> 32U) : 0;
+    known.is_taken = number != 0 && static_cast<int32_t>(number - known.number) > 0;
+    known.more = count - known.collected;
   }
 }
 
@@ -49,7 +52,7 @@ void UseCounts::finish(Recorder& recorder, WallTime now) {
   for (Known& known : known_) {
     const auto more = static_cast<int32_t>(std::exchange(known.more, 0));
     // A little less where one was just moved from the recent ones.
-    if (known.number == 0 || more <= 0) {
+    if (known.number == 0 || known.is_taken || more <= 0) {
       continue;
     }
     known.collected += static_cast<uint32_t>(more);

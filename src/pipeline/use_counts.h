@@ -21,7 +21,7 @@ class UseCounts {
   void learn(uint64_t number, uint32_t target, uint32_t file_index, Recorder& recorder);
   /// How many counters, from the first on, are of known entries.
   [[nodiscard]] size_t counters() const { return known_.size(); }
-  /// First: the counters from `first` on, each once.
+  /// First: the counters from `first` on, each once, as in the map `use_counts` (event.h).
   void add_sums(size_t first, std::span<const uint64_t> sums);
   /// Then, read after those: repeats that are not in the sums yet. Of all CPUs, in any parts. What
   /// is moved from here to there meanwhile is missed for now, and not counted twice.
@@ -33,6 +33,8 @@ class UseCounts {
   struct Known {
     /// The lower half; 0: none.
     uint32_t number = 0;
+    /// The kernel side counts there for a newer one, of which nothing was heard yet.
+    bool is_taken = false;
     uint32_t target = 0;
     uint32_t file_index = 0;
     /// Modulo 2^32, as the kernel side's counts of recent calls are. What is more than before is exact all the

@@ -81,6 +81,33 @@ bool is_plain(const SyscallRow& row) {
          row.path != SNOOP_NO_ARG && row.path2 == SNOOP_NO_ARG;
 }
 
+/// No flag lets it succeed with an empty path: of those that can, the flag has a name of its own, or is AT_EMPTY_PATH.
+bool is_named(const SyscallRow& row) {
+  switch (row.op) {
+    case SNOOP_OP_OPEN:
+    case SNOOP_OP_CREAT:
+    case SNOOP_OP_OPENAT2:
+    case SNOOP_OP_CHDIR:
+    case SNOOP_OP_CHROOT:
+    case SNOOP_OP_UMOUNT:
+      return true;
+    case SNOOP_OP_STAT:
+    case SNOOP_OP_ACCESS:
+    case SNOOP_OP_CHANGE:
+      return row.name != "fspick" && row.name != "move_mount" &&
+             std::none_of(follow_rows().begin(), follow_rows().end(), [&](const FollowRow& follow) {
+               return follow.name == row.name && follow.argument != SNOOP_NO_ARG;
+             });
+    default:
+      return false;
+  }
+}
+
+/// Where it succeeds, paths may lead elsewhere than before.
+bool changes_mounts(const SyscallRow& row) {
+  return row.op == SNOOP_OP_MOUNT || row.op == SNOOP_OP_UMOUNT || row.name == "move_mount" || row.name == "pivot_root";
+}
+
 /// `plain`: whether plain calls are treated as such.
 template <typename Rules>
 void fill_rules(Rules& rules, bool plain) {
@@ -97,7 +124,8 @@ void fill_rules(Rules& rules, bool plain) {
         rule.dirfd2 = row.dirfd2;
         rule.result = SNOOP_NO_ARG;
         rule.follow_arg = SNOOP_NO_ARG;
-        rule.plain = plain && is_plain(row) ? SNOOP_PLAIN : 0;
+        rule.traits = static_cast<__u8>((plain && is_plain(row) ? SNOOP_PLAIN : 0) | (is_named(row) ? SNOOP_NAMED : 0) |
+                                        (changes_mounts(row) ? SNOOP_MOUNTS : 0));
         rules[0][numbers[abi]].elsewhere = 1;
         rule.flags = row.extra;
         for (const FollowRow& follow : follow_rows()) {
@@ -118,7 +146,7 @@ void fill_rules(Rules& rules, bool plain) {
           rule.result = result.argument;
           rule.result_words = static_cast<__u8>(result.size_bytes[abi] / 8);
           if ((result.argument & SNOOP_BEHIND) != 0) {
-            rule.plain = 0;
+            rule.traits &= static_cast<__u8>(~SNOOP_PLAIN);
           }
         }
       }

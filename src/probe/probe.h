@@ -119,6 +119,8 @@ class Probe {
   /// Sets them to 0, for the next target of this slot.
   void clear_target_stats(uint32_t slot);
   [[nodiscard]] snoop_global_stats global_stats() const;
+  /// Whether processes of a target with this slot have mounted or unmounted anything.
+  [[nodiscard]] bool has_changed_mounts(uint32_t slot) const;
   /// Runs that the kernel left out, because the program was running on that CPU
   /// already: each may have been an access.
   [[nodiscard]] uint64_t skipped_runs() const;

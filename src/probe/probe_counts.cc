@@ -109,6 +109,10 @@ void Probe::clear_target_stats(uint32_t slot) {
 
 snoop_global_stats Probe::global_stats() const { return skeleton_->bss->global_stats; }
 
+bool Probe::has_changed_mounts(uint32_t slot) const {
+  return skeleton_->bss->mount_changes[slot % SNOOP_MAX_TARGETS] != 0;
+}
+
 uint64_t Probe::skipped_runs() const {
   const auto& progs = skeleton_->progs;
   return recursion_misses(progs.on_sys_exit) + recursion_misses(progs.on_call_end) + recursion_misses(progs.on_exec) +

@@ -7,10 +7,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "harness.h"
 
@@ -68,6 +70,59 @@ TEST_F(AnswerTest, AnswerOverItsOwnPathByAnotherMappingIsCounted) {
   EXPECT_EQ(capture.last_status(), 0);
   EXPECT_THAT(accesses, IsEmpty());
   EXPECT_EQ(capture.stats().path_unreadable, 1U);
+}
+
+/// A FIFO, whose open waits for another thread: that one empties the path meanwhile.
+TEST_F(AnswerTest, EmptiedPathOfAnOpenHasTheNameOfItsFile) {
+  ASSERT_EQ(::mkfifo("pipe", 0600), 0);
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    static char name[64] = "pipe";
+    std::thread other([] {
+      ::usleep(100'000);
+      name[0] = '\0';
+      ::open("pipe", O_WRONLY);
+    });
+    const int fd = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, name, O_RDONLY));
+    other.join();
+    return fd >= 0 ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  uint64_t seen = 0;
+  for (const Access& access : at(accesses, path("pipe"))) {
+    seen |= access.seen;
+  }
+  EXPECT_NE(kinds_with(seen, SNOOP_OUTCOME_OK) & 1U << SNOOP_KIND_READ, 0);
+  EXPECT_EQ(capture.stats().path_unreadable, 1U) << "links that it was asked for by";
+}
+
+/// In all of them; what is asked by path alone has no file to be named by.
+TEST_F(AnswerTest, EmptiedPathsAreCounted) {
+  write_file("name");
+  Capture& capture = start();
+  capture.run([] {
+    static std::atomic<char> name[64];
+    static std::atomic<bool> ends = false;
+    const auto* text = reinterpret_cast<const char*>(name);
+    std::memcpy(reinterpret_cast<char*>(name), "name", 5);
+    std::thread other([] {
+      while (!ends) {
+        name[0] = '\0';
+        name[0] = 'n';
+      }
+    });
+    int done = 0;
+    for (int i = 0; i < 200'000 && done < 2'000; i++) {
+      done += ::syscall(SYS_faccessat, AT_FDCWD, text, R_OK) == 0 ? 1 : 0;
+      done += ::truncate(text, 0) == 0 ? 1 : 0;
+    }
+    ends = true;
+    other.join();
+    return done >= 2'000 ? 0 : 1;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  // Which of them are hit is a matter of luck, but all that succeeded are told of in one way or the other.
+  EXPECT_GE(capture.stats().events, 2'000U);
 }
 
 TEST_F(AnswerTest, QuestionForTheSizeOfAnAnswerWritesNone) {

@@ -50,6 +50,24 @@ TEST_F(FileTest, LinkThatLeadsElsewhereLater) {
   EXPECT_THAT(led_to(accesses, path("current")), ElementsAre(path("one"), path("two")));
 }
 
+TEST_F(FileTest, FilesThatAreMadeThroughALink) {
+  for (const char* target : {"one", "two"}) {
+    std::filesystem::create_directory(target);
+  }
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    for (const char* target : {"one", "two", "two"}) {
+      if (!point_to("current", target) || ::open("current/name", O_WRONLY | O_CREAT, 0600) < 0 ||
+          ::unlink("current/name") != 0) {
+        return errno;
+      }
+    }
+    return 0;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(led_to(accesses, path("current/name")), ElementsAre(path("one/name"), path("two/name")));
+}
+
 // As with ostree, nix, rsync --link-dest.
 TEST_F(FileTest, LinkThatLeadsToAnotherNameOfTheSameFileLater) {
   for (const char* version : {"1", "2"}) {

@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/quota.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -38,6 +39,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 
 class SocketTest : public KernelTest {
  protected:
@@ -317,6 +319,34 @@ TEST_F(MountTest, MountedNowhere) {
   EXPECT_EQ(capture.stats().base_unknown, 1U);
 }
 
+TEST_F(MountTest, WhatIsBelowAMountIsAnotherFile) {
+  std::filesystem::create_directory("mnt");
+  write_file("mnt/name");
+  start();
+  const auto accesses = in_namespace([] {
+    struct stat info = {};
+    for (int i = 0; i < 3; i++) {
+      ::stat("mnt/name", &info);
+    }
+    if (::mount("tmpfs", "mnt", "tmpfs", 0, nullptr) != 0 || ::mknod("mnt/name", S_IFREG | 0644, 0) != 0) {
+      return errno;
+    }
+    for (int i = 0; i < 3; i++) {
+      ::stat("mnt/name", &info);
+    }
+    const bool good = ::umount2("mnt", 0) == 0;
+    for (int i = 0; i < 3; i++) {
+      ::stat("mnt/name", &info);
+    }
+    return good ? 0 : errno;
+  });
+  size_t stats = 0;
+  for (const Access& access : at(accesses, path("mnt/name"))) {
+    stats += (kinds_with(access.seen, SNOOP_OUTCOME_OK) & 1U << SNOOP_KIND_STAT) != 0 ? 1 : 0;
+  }
+  EXPECT_EQ(stats, 3U);
+}
+
 TEST_F(MountTest, UnmountedUnderneath) {
   // What runc does when it starts a container.
   std::filesystem::create_directory("mnt");
@@ -351,11 +381,36 @@ TEST_F(RareTest, TrappedBySeccompIsNoSuccess) {
     if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
       return errno;
     }
-    ::syscall(SYS_openat, AT_FDCWD, "never-there", O_RDONLY);
+    // The kernel has not read it, so its page must be there.
+    const std::array<char, 12> name = {"never-there"};
+    ::syscall(SYS_openat, AT_FDCWD, name.data(), O_RDONLY);
     return 1;
   });
   ASSERT_EQ(capture.last_status(), 0);
-  EXPECT_THAT(accesses, IsEmpty());
+  // Nobody can tell it from an open that had that number as its descriptor, which is closed already.
+  ASSERT_THAT(paths_of(accesses), ElementsAre(path("never-there")));
+  EXPECT_EQ(kinds_with(accesses[0].seen, SNOOP_OUTCOME_OK), 0);
+  EXPECT_NE(kinds_with(accesses[0].seen, SNOOP_OUTCOME_OTHER), 0);
+}
+
+TEST_F(RareTest, DescriptorWithTheNumberOfTheCall) {
+  write_file("name");
+  Capture& capture = start();
+  const auto accesses = capture.run([] {
+    constexpr int kNumber = SYS_openat;
+    const rlimit limit = {kNumber + 10, kNumber + 10};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = ::dup(0); fd < kNumber - 1; fd = ::dup(0)) {
+      if (fd < 0) {
+        return errno;
+      }
+    }
+    return ::syscall(SYS_openat, AT_FDCWD, "name", O_RDONLY) == kNumber ? 0 : 1;
+  });
+  ASSERT_EQ(capture.last_status(), 0);
+  const auto found = at(accesses, path("name"));
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_NE(kinds_with(found[0].seen, SNOOP_OUTCOME_OK), 0);
 }
 
 TEST_F(RareTest, AnsweredBySeccompIsRefused) {
