@@ -87,8 +87,9 @@ static __always_inline bool may_be_empty(const struct call *call, __u64 rule, lo
     return true;
   if (IN_WORD(rule, traits) & SNOOP_NAMED)
     return false;
-  return IN_WORD(rule, result) == SNOOP_NO_ARG || IN_WORD(rule, op) == SNOOP_OP_READLINK ||
-         arg_of(call, IN_WORD(rule, flags)) & AT_EMPTY_PATH;
+  if (IN_WORD(rule, traits) & SNOOP_NAMED_UNLESS_TOLD)
+    return arg_of(call, IN_WORD(rule, flags)) & AT_EMPTY_PATH;
+  return IN_WORD(rule, op) != SNOOP_OP_READLINK || dirfd_arg(call, IN_WORD(rule, dirfd)) != AT_FDCWD;
 }
 
 /* The hash of the call, before its path. false: it cannot be known again. `place` tells which line of the recent calls

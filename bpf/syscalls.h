@@ -56,7 +56,7 @@ struct snoop_syscall_rule {
   __u8 result;       /* argument with the address of what the call writes; with SNOOP_BEHIND, of its address */
   __u8 result_words; /* how much that is, in 8 bytes; 0: as many bytes as it returns */
   __u8 elsewhere;    /* the number has a row in another ABI: where a first word is 0, it has none at all */
-  __u8 traits;       /* SNOOP_PLAIN, SNOOP_NAMED, SNOOP_MOUNTS */
+  __u8 traits;       /* SNOOP_PLAIN and those below */
   __u8 path2;
   __u8 dirfd2;
   __u8 extra;
@@ -69,6 +69,8 @@ struct snoop_syscall_rule {
 #define SNOOP_PLAIN 0x80
 /* No flag lets it succeed with an empty path. */
 #define SNOOP_NAMED 0x01
+/* Nothing but AT_EMPTY_PATH, in `flags`, does. */
+#define SNOOP_NAMED_UNLESS_TOLD 0x04
 /* Where it succeeds, paths may lead elsewhere than before. */
 #define SNOOP_MOUNTS 0x02
 

@@ -50,6 +50,14 @@ Ownership::Ownership(ImageRoot& root, const Databases& databases) : root_(root) 
   }
   for (uint32_t number = 0; number < databases.packages.size(); number++) {
     const Package& package = databases.packages[number];
+    // What a script of whoever diverts made in its place is theirs, too.
+    for (const auto& [from, all] : diversions) {
+      for (const Diversion* diversion : diverting.contains(package.name) ? all : std::vector<const Diversion*>()) {
+        if (diversion->by == package.name && root.look(from) && root.look(root.canonical(diversion->to))) {
+          add(number, from, false);
+        }
+      }
+    }
     for (const std::string& path : package.directories) {
       add(number, root.canonical(path), true);
     }

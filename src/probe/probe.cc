@@ -81,8 +81,9 @@ bool is_plain(const SyscallRow& row) {
          row.path != SNOOP_NO_ARG && row.path2 == SNOOP_NO_ARG;
 }
 
-/// No flag lets it succeed with an empty path: of those that can, the flag has a name of its own, or is AT_EMPTY_PATH.
-bool is_named(const SyscallRow& row) {
+/// What lets it succeed with an empty path: nothing (SNOOP_NAMED), a flag (SNOOP_NAMED_UNLESS_TOLD), or something else
+/// (0).
+uint8_t needs_name(const SyscallRow& row) {
   switch (row.op) {
     case SNOOP_OP_OPEN:
     case SNOOP_OP_CREAT:
@@ -90,16 +91,19 @@ bool is_named(const SyscallRow& row) {
     case SNOOP_OP_CHDIR:
     case SNOOP_OP_CHROOT:
     case SNOOP_OP_UMOUNT:
-      return true;
+      return SNOOP_NAMED;
     case SNOOP_OP_STAT:
     case SNOOP_OP_ACCESS:
-    case SNOOP_OP_CHANGE:
-      return row.name != "fspick" && row.name != "move_mount" &&
-             std::none_of(follow_rows().begin(), follow_rows().end(), [&](const FollowRow& follow) {
-               return follow.name == row.name && follow.argument != SNOOP_NO_ARG;
-             });
+    case SNOOP_OP_CHANGE: {
+      const bool has_flags = std::any_of(follow_rows().begin(), follow_rows().end(), [&](const FollowRow& follow) {
+        return follow.name == row.name && follow.argument != SNOOP_NO_ARG;
+      });
+      // Their flags for it are others.
+      const bool is_special = row.name == "fspick" || row.name == "move_mount";
+      return is_special ? 0 : has_flags ? SNOOP_NAMED_UNLESS_TOLD : SNOOP_NAMED;
+    }
     default:
-      return false;
+      return 0;
   }
 }
 
@@ -124,7 +128,7 @@ void fill_rules(Rules& rules, bool plain) {
         rule.dirfd2 = row.dirfd2;
         rule.result = SNOOP_NO_ARG;
         rule.follow_arg = SNOOP_NO_ARG;
-        rule.traits = static_cast<__u8>((plain && is_plain(row) ? SNOOP_PLAIN : 0) | (is_named(row) ? SNOOP_NAMED : 0) |
+        rule.traits = static_cast<__u8>((plain && is_plain(row) ? SNOOP_PLAIN : 0) | needs_name(row) |
                                         (changes_mounts(row) ? SNOOP_MOUNTS : 0));
         rules[0][numbers[abi]].elsewhere = 1;
         rule.flags = row.extra;

@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -123,6 +124,58 @@ TEST_F(AnswerTest, EmptiedPathsAreCounted) {
   EXPECT_EQ(capture.last_status(), 0);
   // Which of them are hit is a matter of luck, but all that succeeded are told of in one way or the other.
   EXPECT_GE(capture.stats().events, 2'000U);
+}
+
+/// The same of a call that may have an empty path, if a flag says so, and of one that may on a descriptor.
+TEST_F(AnswerTest, EmptiedPathsOfCallsThatNeedAFlagAreCounted) {
+  write_file("name");
+  std::filesystem::create_symlink("name", "nxme");
+  Capture& capture = start();
+  capture.run([] {
+    static std::atomic<char> name[64];
+    static std::atomic<bool> ends = false;
+    const auto* text = reinterpret_cast<const char*>(name);
+    std::memcpy(reinterpret_cast<char*>(name), "nxme", 5);
+    std::thread other([] {
+      while (!ends) {
+        name[0] = '\0';
+        name[0] = 'n';
+      }
+    });
+    std::array<char, 64> buffer = {};
+    int done = 0;
+    for (int i = 0; i < 200'000 && done < 3'000; i++) {
+      done += ::fchownat(AT_FDCWD, text, -1, -1, 0) == 0 ? 1 : 0;
+      done += ::utimensat(AT_FDCWD, text, nullptr, 0) == 0 ? 1 : 0;
+      done += ::readlinkat(AT_FDCWD, text, buffer.data(), buffer.size()) > 0 ? 1 : 0;
+    }
+    ends = true;
+    other.join();
+    return done >= 3'000 ? 0 : 1;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_GE(capture.stats().events, 3'000U);
+}
+
+/// What is meant to be on the descriptor itself is no access by a path, and nothing lost.
+TEST_F(AnswerTest, EmptyPathsThatAreMeant) {
+  write_file("name");
+  std::filesystem::create_symlink("name", "link");
+  const int file = ::open("name", O_RDONLY);
+  const int link = ::open("link", O_PATH | O_NOFOLLOW);
+  Capture& capture = start();
+  const auto accesses = capture.run([&] {
+    std::array<char, 64> buffer = {};
+    struct stat info = {};
+    const bool good = ::fstatat(file, "", &info, AT_EMPTY_PATH) == 0 &&
+                      ::fchownat(file, "", -1, -1, AT_EMPTY_PATH) == 0 &&
+                      ::readlinkat(link, "", buffer.data(), buffer.size()) == 4 &&
+                      ::linkat(file, "", AT_FDCWD, "other", AT_EMPTY_PATH) == 0;
+    return good ? 0 : errno;
+  });
+  EXPECT_EQ(capture.last_status(), 0);
+  EXPECT_THAT(paths_of(accesses), ElementsAre(path("other")));
+  EXPECT_EQ(capture.stats().path_unreadable, 0U);
 }
 
 TEST_F(AnswerTest, QuestionForTheSizeOfAnAnswerWritesNone) {
